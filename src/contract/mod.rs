@@ -1,0 +1,33 @@
+//! The contract with the sender: what arrives, and what of it is taken.
+//!
+//! It knows nothing of ours: no store, no configuration file, no clock, no HTTP status. It is pure, and it does not
+//! panic on any bytes. Section numbers are those of `docs/contract.md`.
+//!
+//! What always holds: only [`check`](check::check) makes what the store accepts; a name, a token or a header is
+//! compared in one place, here; and a typed view never takes anything away from the raw body.
+
+mod brand;
+pub mod check;
+mod envelope;
+mod event_name;
+mod head;
+mod json;
+mod kept;
+mod keys;
+mod objects;
+mod read;
+mod skim;
+mod views;
+mod webhook;
+
+pub use brand::Brand;
+pub use check::{Accepted, Admitted, Note, NotAccepted, RawHead, RawRequest, Refusal, Rejected, admit, check};
+pub use envelope::{Data, Envelope};
+pub use event_name::{EventName, NameError, is_part, normal_object};
+pub use kept::KeptHeaders;
+pub use keys::{Key, Keys, Lifetime};
+pub use objects::*;
+pub use read::{Misfit, Reader};
+pub use skim::Subject;
+pub use views::*;
+pub use webhook::{NAME_MAX_LEN, Token, Webhook, WebhookName, Webhooks, WebhooksError, is_name};

@@ -1,0 +1,16 @@
+//! What the service is about, as plain data: the stored event, its entity, a delivery and its attempts.
+//!
+//! It knows no store, no network and no clock. What always holds: an id of one kind is never an id of another, and
+//! a delivery's idempotency key depends on nothing but the event, the handler and the delivery's number.
+
+mod delivery;
+mod entity;
+mod event;
+mod ids;
+
+pub use delivery::{
+    Attempt, Claimed, DeliveryRecord, DeliveryState, Ended, NewDelivery, NextStep, NotRouted, Outcome, Plan, Settlement,
+};
+pub use entity::Entity;
+pub use event::{EventRecord, Receipt, StoredEvent};
+pub use ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, Position, RejectedId};

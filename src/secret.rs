@@ -1,0 +1,92 @@
+//! Values that are never shown: they have no `Display`, and their `Debug` says nothing.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+
+/// A credential.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+/// Why a secret could not be had. It never says the secret.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    /// The variable is not set.
+    #[error("the environment variable {0} is not set")]
+    NotSet(String),
+    /// The file could not be read.
+    #[error("the file {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is nothing in it.
+    #[error("{0} is empty")]
+    Empty(String),
+}
+
+impl Secret {
+    /// Wraps a value.
+    #[must_use]
+    pub fn new(value: String) -> Secret {
+        Secret(value.into())
+    }
+
+    /// Follows `env:NAME` and `file:PATH`; anything else is the value itself. A file's last line break is not part of it.
+    ///
+    /// # Errors
+    /// When the variable or file is not there, or there is nothing in it.
+    pub fn resolve(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, SecretError> {
+        let value = if let Some(name) = text.strip_prefix("env:") {
+            env(name).ok_or_else(|| SecretError::NotSet(name.to_owned()))?
+        } else if let Some(path) = text.strip_prefix("file:") {
+            let unreadable = |source| SecretError::Unreadable { path: path.into(), source };
+            let text = std::fs::read_to_string(Path::new(path)).map_err(unreadable)?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        } else {
+            text.to_owned()
+        };
+        if value.is_empty() {
+            let what = if text.is_empty() { "the secret" } else { text };
+            return Err(SecretError::Empty(what.to_owned()));
+        }
+        Ok(Secret::new(value))
+    }
+
+    /// The value, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_comes_from_the_text_a_variable_or_a_file_and_is_not_shown() {
+        let env = |name: &str| (name == "SET").then(|| "from-env".to_owned());
+        let resolve = |text: &str| Secret::resolve(text, &env).map(|secret| secret.expose().to_owned());
+        assert_eq!(resolve("plain").unwrap(), "plain");
+        assert_eq!(resolve("env:SET").unwrap(), "from-env");
+        assert!(matches!(resolve("env:UNSET"), Err(SecretError::NotSet(name)) if name == "UNSET"));
+        assert!(matches!(resolve("file:/no/such/file"), Err(SecretError::Unreadable { .. })));
+        assert!(matches!(resolve(""), Err(SecretError::Empty(_))));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from-file\n").unwrap();
+        assert_eq!(resolve(&format!("file:{}", file.path().display())).unwrap(), "from-file");
+        assert_eq!(format!("{:?}", Secret::new("hush".to_owned())), "Secret(…)");
+    }
+}

@@ -1,0 +1,21 @@
+//! The store: what has to survive, behind one trait.
+//!
+//! Each method of [`Store`] is one transaction and speaks the domain's words; no type of a database driver crosses
+//! this door. It knows no HTTP and no handlers, and it decides nothing: routes, retries and times come in as
+//! arguments.
+//!
+//! What always holds: what a method has said is done was synced to the disk before it said so; only what
+//! `contract::check` accepted becomes an event; and the result of a claim that was lost is not taken.
+
+mod config;
+mod error;
+mod sqlite;
+mod verbs;
+
+pub use config::Config;
+pub use error::{OpenError, StoreError};
+pub use sqlite::SqliteStore;
+pub use verbs::{
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, PlanStart, RefusalCount, RejectedRow,
+    Settled, Store,
+};
