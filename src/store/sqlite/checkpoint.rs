@@ -1,0 +1,56 @@
+//! Checkpoints: moving what is in the write-ahead log into the database, beside the writer.
+//!
+//! A thread of its own does the bulk with a connection of its own, so that no commit waits for it. Under steady
+//! writes it never quite catches up; when the log has grown, the writer does the short rest between two commits, and
+//! the log begins anew.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::writer::Writer;
+
+/// How often the log is looked at.
+const EVERY: Duration = Duration::from_millis(200);
+/// From how many pages of 4 KiB on they are moved.
+const MOVE_FROM: i64 = 1000;
+/// From how many pages on the writer is asked for the rest.
+const FINISH_FROM: i64 = 4000;
+
+/// The thread's work, until the other end of `stop` is gone.
+pub(super) fn run(connection: &Connection, writer: &Writer, stop: &Receiver<()>) {
+    let mut seen = 0;
+    while stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+        let commits = writer.commits();
+        if commits == seen {
+            continue;
+        }
+        seen = commits;
+        // NOOP only tells how much there is.
+        let Some((log, moved)) = checkpoint(connection, "NOOP") else { continue };
+        if log - moved >= MOVE_FROM {
+            passive(connection);
+        }
+        if log >= FINISH_FROM {
+            writer.finish_checkpoint();
+        }
+    }
+}
+
+/// Moves what can be moved without waiting for anyone.
+pub(super) fn passive(connection: &Connection) {
+    checkpoint(connection, "PASSIVE");
+}
+
+/// Moves everything and empties the log, at the end.
+pub(super) fn truncate(connection: &Connection) {
+    checkpoint(connection, "TRUNCATE");
+}
+
+/// Pages in the log, and how many of them are moved.
+fn checkpoint(connection: &Connection, mode: &str) -> Option<(i64, i64)> {
+    let result = connection
+        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)));
+    result.inspect_err(|error| tracing::warn!(error = %error, mode, "a checkpoint failed")).ok()
+}

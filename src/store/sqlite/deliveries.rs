@@ -1,0 +1,224 @@
+//! Planning, claiming and settling.
+//!
+//! `ready_at` says everything about when: it is a time for the head of a lane and for what has no lane, and NULL for
+//! what waits behind another. While a delivery is claimed it is the end of the lease, so a lease that ran out is
+//! claimed again by itself.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::rows;
+use crate::clock::later;
+use crate::model::{
+    Attempt, Claimed, DeliveryId, DeliveryState, Ended, NewDelivery, NextStep, Outcome, Plan, Position, Settlement,
+};
+use crate::store::{ClaimRequest, Claims, PlanStart, Settled};
+
+/// What a lost attempt is remembered as.
+const LOST: &str = "the process ended, or the lease ran out, while it was under way";
+
+pub(super) fn mark(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT value FROM marks WHERE name = ?1")?.query_row([name], |row| row.get(0))
+}
+
+pub(super) fn set_mark(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE marks SET value = ?2 WHERE name = ?1")?.execute(params![name, value]).map(drop)
+}
+
+pub(super) fn start_planning(connection: &Connection) -> rusqlite::Result<PlanStart> {
+    let planned = mark(connection, "planned")?;
+    let pending: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM events WHERE position > ?1)")?
+        .query_row([planned], |row| row.get(0))?;
+    let stalled = match mark(connection, "stalled_at")? {
+        at if at == planned && pending => mark(connection, "stalled")?,
+        _ => 0,
+    };
+    set_mark(connection, "stalled_at", planned)?;
+    set_mark(connection, "stalled", if pending { stalled + 1 } else { 0 })?;
+    Ok(PlanStart { stalled: u32::try_from(stalled).unwrap_or(u32::MAX) })
+}
+
+pub(super) fn plan(connection: &Connection, plans: &[Plan], now: Timestamp) -> rusqlite::Result<()> {
+    let planned = mark(connection, "planned")?;
+    for plan in plans.iter().filter(|plan| plan.position.0 > planned) {
+        for delivery in &plan.deliveries {
+            insert(connection, plan.position, delivery, now)?;
+        }
+        let verdict = verdict(connection, &rows::to_json(&plan.not_routed))?;
+        connection
+            .prepare_cached("INSERT INTO plans (position, planned_at, verdict) VALUES (?1, ?2, ?3)")?
+            .execute(params![plan.position.0, now.as_millisecond(), verdict])?;
+    }
+    if let Some(last) = plans.last() {
+        set_mark(connection, "planned", last.position.0.max(planned))?;
+    }
+    Ok(())
+}
+
+fn verdict(connection: &Connection, not_routed: &str) -> rusqlite::Result<i64> {
+    connection.prepare_cached("INSERT OR IGNORE INTO verdicts (not_routed) VALUES (?1)")?.execute([not_routed])?;
+    connection
+        .prepare_cached("SELECT id FROM verdicts WHERE not_routed = ?1")?
+        .query_row([not_routed], |row| row.get(0))
+}
+
+fn insert(connection: &Connection, position: Position, new: &NewDelivery, now: Timestamp) -> rusqlite::Result<()> {
+    let now = now.as_millisecond();
+    let state = if new.dead.is_some() { DeliveryState::Dead } else { DeliveryState::Pending };
+    // The head of its lane is ready at once; whoever comes behind it is made ready when it is settled.
+    connection
+        .prepare_cached(
+            "INSERT INTO deliveries (position, handler, number, lane, state, reason, planned_at, settled_at, ready_at)
+             VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, iif(?5 IS NULL, NULL, ?6), iif(?5 IS NULL AND NOT EXISTS (
+                 SELECT 1 FROM deliveries WHERE handler = ?2 AND lane = ?3 AND state = 'pending' AND lane IS NOT NULL
+             ), ?6, NULL))",
+        )?
+        .execute(params![position.0, new.handler.as_str(), new.lane, state.as_str(), new.dead, now])
+        .map(drop)
+}
+
+pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Claims> {
+    let now = request.now.as_millisecond();
+    let lease_until = later(request.now, request.lease);
+    let due: Vec<Due> = connection
+        .prepare_cached(
+            "SELECT id, position, number, epoch, attempts, claimed FROM deliveries
+             WHERE handler = ?1 AND ready_at <= ?2 ORDER BY ready_at, id LIMIT ?3",
+        )?
+        .query_map(params![request.handler.as_str(), now, rows::limit(request.limit)], Due::from_row)?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut claims = Claims::default();
+    for due in due {
+        if due.claimed {
+            keep_attempt(connection, due.id, &lost(due.attempts, request.now))?;
+        }
+        let (epoch, attempt) = (due.epoch + 1, due.attempts + 1);
+        connection
+            .prepare_cached("UPDATE deliveries SET claimed = 1, epoch = ?2, attempts = ?3, ready_at = ?4 WHERE id = ?1")?
+            .execute(params![due.id.0, epoch, attempt, lease_until.as_millisecond()])?;
+        claims.claimed.push(Claimed {
+            id: due.id,
+            epoch,
+            attempt,
+            handler: request.handler.clone(),
+            number: due.number,
+            lease_until,
+            event: rows::event_at(connection, due.position)?,
+        });
+    }
+    if claims.claimed.len() < request.limit {
+        claims.next_at = connection
+            .prepare_cached("SELECT min(ready_at) FROM deliveries WHERE handler = ?1 AND ready_at > ?2")?
+            .query_row(params![request.handler.as_str(), now], |row| row.get::<_, Option<i64>>(0))?
+            .map(rows::time);
+    }
+    Ok(claims)
+}
+
+struct Due {
+    id: DeliveryId,
+    position: Position,
+    number: u32,
+    epoch: i64,
+    attempts: u32,
+    claimed: bool,
+}
+
+impl Due {
+    fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Due> {
+        Ok(Due {
+            id: DeliveryId(row.get(0)?),
+            position: Position(row.get(1)?),
+            number: row.get(2)?,
+            epoch: row.get(3)?,
+            attempts: row.get(4)?,
+            claimed: row.get(5)?,
+        })
+    }
+}
+
+fn lost(number: u32, now: Timestamp) -> Attempt {
+    let outcome = Outcome {
+        ended: Ended::Lost,
+        started_at: now,
+        took: std::time::Duration::ZERO,
+        status: None,
+        message: LOST.to_owned(),
+        response: bytes::Bytes::new(),
+    };
+    Attempt { number, outcome }
+}
+
+pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqlite::Result<Settled> {
+    let at = settlement.at.as_millisecond();
+    let (state, ready_at, reason, counts) = match &settlement.next {
+        NextStep::Delivered => (DeliveryState::Delivered, None, None, true),
+        NextStep::RetryAt(time) => (DeliveryState::Pending, Some(time), Some(&settlement.outcome.message), true),
+        NextStep::WaitUntil(time) => (DeliveryState::Pending, Some(time), Some(&settlement.outcome.message), false),
+        NextStep::Dead(reason) => (DeliveryState::Dead, None, Some(reason), true),
+    };
+    let settled_at = (state != DeliveryState::Pending).then_some(at);
+    let lane: Option<(String, Option<String>)> = {
+        let mut update = connection.prepare_cached(
+            "UPDATE deliveries SET state = ?3, ready_at = ?4, reason = ?5, claimed = 0, settled_at = ?6, attempts = attempts - ?7
+             WHERE id = ?1 AND epoch = ?2 AND claimed = 1 RETURNING handler, lane",
+        )?;
+        let ready_at = ready_at.map(|time| time.as_millisecond());
+        let params =
+            params![settlement.id.0, settlement.epoch, state.as_str(), ready_at, reason, settled_at, i32::from(!counts)];
+        let mut rows = update.query(params)?;
+        rows.next()?.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?))).transpose()?
+    };
+    let Some((handler, lane)) = lane else { return Ok(Settled::LostLease) };
+    let attempt = Attempt { number: settlement.attempt, outcome: settlement.outcome.clone() };
+    keep_attempt(connection, settlement.id, &attempt)?;
+    if let (Some(lane), Some(at)) = (lane, settled_at) {
+        connection
+            .prepare_cached(
+                "UPDATE deliveries SET ready_at = ?3 WHERE ready_at IS NULL AND id = (
+                     SELECT min(id) FROM deliveries WHERE handler = ?1 AND lane = ?2 AND state = 'pending')",
+            )?
+            .execute(params![handler, lane, at])?;
+    }
+    Ok(Settled::Kept)
+}
+
+fn keep_attempt(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {
+    let outcome = &attempt.outcome;
+    // An attempt that did not count gives its number to the next one, which takes its place.
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO attempts (delivery, number, ended, started_at, took_ms, status, message, response)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            delivery.0,
+            attempt.number,
+            outcome.ended.as_str(),
+            outcome.started_at.as_millisecond(),
+            i64::try_from(outcome.took.as_millis()).unwrap_or(i64::MAX),
+            outcome.status,
+            outcome.message,
+            &outcome.response[..],
+        ])
+        .map(drop)
+}
+
+pub(super) fn release(connection: &Connection, claims: &[(DeliveryId, i64)]) -> rusqlite::Result<()> {
+    for (id, epoch) in claims {
+        connection
+            .prepare_cached(
+                "UPDATE deliveries SET claimed = 0, ready_at = planned_at, attempts = attempts - 1
+                 WHERE id = ?1 AND epoch = ?2 AND claimed = 1",
+            )?
+            .execute(params![id.0, epoch])?;
+    }
+    Ok(())
+}
+
+/// Makes what the process before this one had claimed due again. It stays marked as claimed, so that the next claim
+/// counts the attempt that was lost (ruling 17).
+pub(super) fn recover(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE deliveries SET ready_at = 0 WHERE claimed = 1", [])
+}

@@ -1,0 +1,199 @@
+//! The embedded store: SQLite with a write-ahead log, every commit synced.
+//!
+//! One thread writes, a few connections read, one thread makes checkpoints. What always holds: there is one writer,
+//! so the order of positions is the order of commits, and "the last planned position" says all about what is planned.
+
+mod append;
+mod checkpoint;
+mod deliveries;
+mod open;
+mod read;
+mod rows;
+mod turned_away;
+mod writer;
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use self::read::Readers;
+use self::writer::Writer;
+use super::{
+    Appended, ClaimRequest, Claims, Config, Counts, DeliveryQuery, EventQuery, EventRow, OpenError, PlanStart,
+    RefusalCount, RejectedRow, Settled, Store, StoreError,
+};
+use crate::contract::{Accepted, Rejected};
+use crate::model::{DeliveryId, DeliveryRecord, EventId, EventRecord, Plan, RejectedId, Settlement, StoredEvent};
+use crate::wake::Wakes;
+
+/// How many connections read.
+const READERS: usize = 2;
+
+/// The embedded store.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    wakes: Wakes,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    checkpoint: JoinHandle<()>,
+    stop_checkpoint: mpsc::Sender<()>,
+    lock: open::Lock,
+}
+
+impl SqliteStore {
+    /// Opens the database, makes it if it is not there, and starts the threads. Blocks.
+    ///
+    /// # Errors
+    /// When it is in use, not ours, newer than this program, or cannot be made safe.
+    pub fn open(config: &Config, wakes: &Wakes) -> Result<SqliteStore, OpenError> {
+        let (lock, connection) = open::open(config)?;
+        let failed = |source| OpenError::Database { path: config.path.clone(), source };
+        let lost = deliveries::recover(&connection).map_err(|source| failed(source.into()))?;
+        if lost > 0 {
+            tracing::warn!(deliveries = lost, "the process before this one ended while attempts were under way");
+        }
+        let reader = |_| open::open_another(&config.path, true);
+        let readers = Readers::new((0..READERS).map(reader).collect::<Result<_, _>>()?);
+        let beside = open::open_another(&config.path, false)?;
+
+        let remember_ms = i64::try_from(config.remember.as_millis()).unwrap_or(i64::MAX / 2);
+        let writer = Writer::new();
+        let (stop_checkpoint, stop) = mpsc::channel();
+        let write = {
+            let (writer, wakes) = (writer.clone(), wakes.clone());
+            move || writer.run(&connection, remember_ms, &wakes)
+        };
+        let checkpoint = {
+            let writer = writer.clone();
+            move || checkpoint::run(&beside, &writer, &stop)
+        };
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|source| failed(source.into()))
+        };
+        let threads = Threads {
+            writer: spawn("store-writer", Box::new(write))?,
+            checkpoint: spawn("store-checkpoint", Box::new(checkpoint))?,
+            stop_checkpoint,
+            lock,
+        };
+        Ok(SqliteStore { writer, readers, wakes: wakes.clone(), threads: Mutex::new(Some(threads)) })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError> {
+        self.writer.append(accepted).await
+    }
+
+    async fn reject(&self, rejected: Rejected) -> Result<RejectedId, StoreError> {
+        self.writer.write(move |connection| turned_away::reject(connection, &rejected)).await
+    }
+
+    async fn count_refusals(&self, counts: Vec<RefusalCount>) -> Result<(), StoreError> {
+        self.writer.write(move |connection| turned_away::count_refusals(connection, &counts)).await
+    }
+
+    async fn start_planning(&self) -> Result<PlanStart, StoreError> {
+        self.writer.write(deliveries::start_planning).await
+    }
+
+    async fn unplanned(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.readers.read(move |connection| read::unplanned(connection, limit)).await
+    }
+
+    async fn plan(&self, plans: Vec<Plan>, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |connection| deliveries::plan(connection, &plans, now)).await?;
+        self.wakes.deliveries.wake();
+        Ok(())
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError> {
+        self.writer.write(move |connection| deliveries::claim(connection, &request)).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
+        self.writer.write(move |connection| deliveries::settle(connection, &settlement)).await
+    }
+
+    async fn release(&self, claims: Vec<(DeliveryId, i64)>) -> Result<(), StoreError> {
+        self.writer.write(move |connection| deliveries::release(connection, &claims)).await
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<EventRecord>, StoreError> {
+        self.readers.read(move |connection| read::event(connection, id)).await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<EventRow>, StoreError> {
+        self.readers.read(move |connection| read::events(connection, &query)).await
+    }
+
+    async fn deliveries(&self, query: DeliveryQuery) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.readers.read(move |connection| read::deliveries(connection, &query)).await
+    }
+
+    async fn rejected(&self, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
+        self.readers.read(move |connection| read::rejected(connection, limit)).await
+    }
+
+    async fn refusals(&self, limit: usize) -> Result<Vec<RefusalCount>, StoreError> {
+        self.readers.read(move |connection| read::refusals(connection, limit)).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.readers.read(read::counts).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.writer
+            .write(|connection| {
+                let last = deliveries::mark(connection, "probe")?;
+                deliveries::set_mark(connection, "probe", last.wrapping_add(1))
+            })
+            .await
+    }
+
+    async fn failed(&self) -> StoreError {
+        self.writer.failed().await;
+        StoreError::Ended
+    }
+
+    async fn close(&self) {
+        self.writer.close();
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(threads) = threads else { return };
+        let readers = self.readers.clone();
+        let join = tokio::task::spawn_blocking(move || {
+            drop(threads.stop_checkpoint);
+            let checkpoint = threads.checkpoint.join();
+            // Readers go before the writer's last checkpoint, so that it can empty the log.
+            readers.close();
+            let writer = threads.writer.join();
+            drop(threads.lock);
+            writer.and(checkpoint)
+        });
+        if !matches!(join.await, Ok(Ok(()))) {
+            tracing::error!("a thread of the store ended by a panic");
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // The untidy end: the threads finish what they have and go.
+        self.writer.close();
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}

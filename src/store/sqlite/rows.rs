@@ -1,0 +1,140 @@
+//! Rows of tables as the domain's types.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
+use serde::Serialize;
+
+use crate::contract::{Brand, EventName, KeptHeaders, Note};
+use crate::model::{
+    Attempt, DeliveryId, DeliveryRecord, DeliveryState, Ended, Entity, EventId, HandlerName, Outcome, Position, Receipt,
+    StoredEvent,
+};
+
+/// The columns that [`event`] reads.
+pub(super) const EVENT: &str = "position, id, webhook, brand, claimed_webhook_id, name, original_name, occurrence_id,
+    entity, received_at, retry_num, sent_at, peer, notes, headers, body";
+
+/// The columns that [`delivery`] reads, of `deliveries d` and `events e`.
+pub(super) const DELIVERY: &str = "d.id, d.position, e.id, e.name, d.handler, d.number, d.lane, d.state, d.ready_at,
+    d.claimed, d.attempts, d.reason, d.planned_at, d.settled_at";
+
+pub(super) fn event_at(connection: &Connection, position: Position) -> rusqlite::Result<Arc<StoredEvent>> {
+    connection
+        .prepare_cached(&format!("SELECT {EVENT} FROM events WHERE position = ?1"))?
+        .query_row([position.0], event)
+        .map(Arc::new)
+}
+
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    let notes: Option<String> = row.get(13)?;
+    Ok(StoredEvent {
+        position: Position(row.get(0)?),
+        id: EventId::from_bytes(row.get(1)?),
+        webhook: row.get(2)?,
+        brand: word(row, 3, Brand::from_slug)?,
+        claimed_webhook_id: row.get(4)?,
+        name: word(row, 5, |name| EventName::parse(name).ok())?,
+        original_name: row.get(6)?,
+        occurrence_id: row.get(7)?,
+        entity: row.get::<_, Option<String>>(8)?.map(Entity::from_stored),
+        first: Receipt {
+            received_at: time(row.get(9)?),
+            retry_num: row.get(10)?,
+            sent_at: row.get(11)?,
+            peer: peer(row, 12)?,
+            matched_by_body: false,
+            other_body: None,
+        },
+        notes: notes.as_deref().map(from_json::<Vec<Note>>).transpose()?.unwrap_or_default(),
+        headers: KeptHeaders::from_bytes(row.get(14)?),
+        body: row.get::<_, Vec<u8>>(15)?.into(),
+    })
+}
+
+/// Reads `received_at, retry_num, sent_at, peer, matched_by_body, other_body`.
+pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
+    Ok(Receipt {
+        received_at: time(row.get(0)?),
+        retry_num: row.get(1)?,
+        sent_at: row.get(2)?,
+        peer: peer(row, 3)?,
+        matched_by_body: row.get(4)?,
+        other_body: row.get::<_, Option<Vec<u8>>>(5)?.map(Bytes::from),
+    })
+}
+
+pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
+    Ok(DeliveryRecord {
+        id: DeliveryId(row.get(0)?),
+        position: Position(row.get(1)?),
+        event: EventId::from_bytes(row.get(2)?),
+        event_name: row.get(3)?,
+        handler: word(row, 4, HandlerName::parse)?,
+        number: row.get(5)?,
+        lane: row.get(6)?,
+        state: word(row, 7, DeliveryState::parse)?,
+        due_at: row.get::<_, Option<i64>>(8)?.map(time),
+        claimed: row.get(9)?,
+        attempts: row.get(10)?,
+        reason: row.get(11)?,
+        planned_at: time(row.get(12)?),
+        settled_at: row.get::<_, Option<i64>>(13)?.map(time),
+        history: Vec::new(),
+    })
+}
+
+/// Reads `number, ended, started_at, took_ms, status, message, response`.
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let took_ms: i64 = row.get(3)?;
+    let outcome = Outcome {
+        ended: word(row, 1, Ended::parse)?,
+        started_at: time(row.get(2)?),
+        took: Duration::from_millis(u64::try_from(took_ms).unwrap_or(0)),
+        status: row.get(4)?,
+        message: row.get(5)?,
+        response: row.get::<_, Vec<u8>>(6)?.into(),
+    };
+    Ok(Attempt { number: row.get(0)?, outcome })
+}
+
+pub(super) fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
+}
+
+pub(super) fn peer(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<IpAddr>> {
+    Ok(row.get::<_, Option<String>>(index)?.and_then(|peer| peer.parse().ok()))
+}
+
+/// A limit as SQLite takes it.
+pub(super) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A count as SQLite gives it.
+pub(super) fn count(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    // What is written here are plain lists of texts.
+    serde_json::to_string(value).unwrap_or_else(|_| "[]".to_owned())
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))
+}
+
+/// A column that has one of a set of words.
+fn word<T>(row: &Row<'_>, index: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(index)?;
+    parse(&text).ok_or_else(|| {
+        let error = format!("{text:?} is not a word of this column");
+        rusqlite::Error::FromSqlConversionFailure(index, Type::Text, error.into())
+    })
+}

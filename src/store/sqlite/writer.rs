@@ -1,0 +1,348 @@
+//! The one writer: everything that is written goes through its thread and rides a commit with others.
+//!
+//! There is no timer: a batch is whatever arrived while the commit before it ran (ruling 24). Requests come first in
+//! a batch; every other unit has a savepoint of its own. One bad request never fails its neighbours: where a request
+//! fails, the requests of the batch are done again, each in its own savepoint. Nobody is told before the commit.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use super::append;
+use crate::contract::Accepted;
+use crate::store::{Appended, StoreError};
+use crate::wake::Wakes;
+
+/// The most requests that wait; more are turned away.
+const WAITING_MAX: usize = 4096;
+/// The most bytes of bodies that wait; more are turned away.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+/// The most requests in one commit.
+const BATCH_MAX: usize = 512;
+/// The most bytes of bodies in one commit, beside its first request.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// The most other units that wait; who comes later waits for a place.
+const UNITS_MAX: usize = 256;
+
+/// Hands work to the writer.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    units: Arc<Semaphore>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    failed: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    bytes: usize,
+    units: VecDeque<Box<dyn Unit>>,
+    commits: u64,
+    finish_checkpoint: bool,
+    closed: bool,
+}
+
+struct Request {
+    accepted: Accepted,
+    reply: oneshot::Sender<Result<Appended, StoreError>>,
+}
+
+/// Something to write that is not a request.
+trait Unit: Send {
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    fn reply(self: Box<Self>, result: Result<(), StoreError>);
+}
+
+struct Call<F, T> {
+    work: Option<F>,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<F, T> Unit for Call<F, T>
+where
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if let Some(work) = self.work.take() {
+            self.value = Some(work(connection)?);
+        }
+        Ok(())
+    }
+
+    fn reply(self: Box<Self>, result: Result<(), StoreError>) {
+        let Call { value, reply, .. } = *self;
+        // Whoever asked may be gone; what was done stands.
+        let _ = reply.send(result.and_then(|()| value.ok_or(StoreError::Ended)));
+    }
+}
+
+impl Writer {
+    pub(super) fn new() -> Writer {
+        let shared = Shared { queue: Mutex::default(), arrived: Condvar::new(), failed: watch::Sender::new(false) };
+        Writer { shared: Arc::new(shared), units: Arc::new(Semaphore::new(UNITS_MAX)) }
+    }
+
+    /// Hands over a request. When the future is dropped, the request is stored all the same.
+    pub(super) async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if queue.closed {
+                return Err(StoreError::Ended);
+            }
+            let bytes = queue.bytes + accepted.body().len();
+            if queue.requests.len() >= WAITING_MAX || (bytes > WAITING_BYTES_MAX && queue.bytes > 0) {
+                return Err(StoreError::Busy);
+            }
+            queue.bytes = bytes;
+            queue.requests.push_back(Request { accepted, reply });
+        }
+        self.shared.arrived.notify_one();
+        answer.await.unwrap_or(Err(StoreError::Ended))
+    }
+
+    /// Hands over anything else, and waits for a place where too much is waiting.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let place = Arc::clone(&self.units).acquire_owned().await.map_err(|_| StoreError::Ended)?;
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if queue.closed {
+                return Err(StoreError::Ended);
+            }
+            queue.units.push_back(Box::new(Call { work: Some(work), value: None, reply, _place: place }));
+        }
+        self.shared.arrived.notify_one();
+        answer.await.unwrap_or(Err(StoreError::Ended))
+    }
+
+    /// How many commits there were.
+    pub(super) fn commits(&self) -> u64 {
+        self.shared.lock().commits
+    }
+
+    /// Asks the writer to finish a checkpoint between two commits.
+    pub(super) fn finish_checkpoint(&self) {
+        self.shared.lock().finish_checkpoint = true;
+        self.shared.arrived.notify_one();
+    }
+
+    /// Takes nothing more; what is waiting is still written.
+    pub(super) fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.arrived.notify_one();
+    }
+
+    /// Waits until the disk can no longer be trusted.
+    pub(super) async fn failed(&self) {
+        let mut failed = self.shared.failed.subscribe();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The thread's work: until it is closed and nothing waits, or until the disk can no longer be trusted.
+    pub(super) fn run(&self, connection: &Connection, remember_ms: i64, wakes: &Wakes) {
+        let work = || self.work(connection, remember_ms, wakes);
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            self.shared.fail();
+        }
+    }
+
+    fn work(&self, connection: &Connection, remember_ms: i64, wakes: &Wakes) {
+        while let Some(batch) = self.shared.next() {
+            let requests = batch.requests.len();
+            let committed = commit(connection, remember_ms, batch, wakes);
+            if let Err(error) = &committed {
+                tracing::error!(error = %error, requests, "a commit failed");
+                if is_untrustworthy(error) {
+                    self.shared.fail();
+                    return;
+                }
+            }
+            let finish = {
+                let mut queue = self.shared.lock();
+                queue.commits += 1;
+                std::mem::take(&mut queue.finish_checkpoint)
+            };
+            if finish {
+                super::checkpoint::passive(connection);
+            }
+        }
+        super::checkpoint::truncate(connection);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A panic while the lock is held leaves the queue whole: nothing in here is half done.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for work and takes a batch of it; `None` when it is closed and nothing waits.
+    fn next(&self) -> Option<Batch> {
+        let mut queue = self.lock();
+        loop {
+            if !queue.requests.is_empty() || !queue.units.is_empty() || queue.finish_checkpoint {
+                return Some(queue.take());
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nothing is taken any more, and whoever waits is told.
+    fn fail(&self) {
+        let waiting = {
+            let mut queue = self.lock();
+            std::mem::replace(&mut *queue, Queue { closed: true, ..Queue::default() })
+        };
+        // Those who wait learn it by their reply's being dropped.
+        drop(waiting);
+        self.failed.send_replace(true);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+struct Batch {
+    requests: Vec<Request>,
+    units: Vec<Box<dyn Unit>>,
+}
+
+impl Queue {
+    fn take(&mut self) -> Batch {
+        let mut requests = Vec::new();
+        let mut bytes = 0;
+        while let Some(request) = self.requests.front() {
+            let len = request.accepted.body().len();
+            if requests.len() == BATCH_MAX || (bytes + len > BATCH_BYTES_MAX && !requests.is_empty()) {
+                break;
+            }
+            bytes += len;
+            self.bytes -= len;
+            requests.extend(self.requests.pop_front());
+        }
+        Batch { requests, units: self.units.drain(..).collect() }
+    }
+}
+
+/// Writes a batch in one transaction, and tells everyone what became of theirs.
+///
+/// An error is one of the whole batch; everyone in it has been told.
+fn commit(connection: &Connection, remember_ms: i64, batch: Batch, wakes: &Wakes) -> Result<(), Arc<rusqlite::Error>> {
+    let Batch { requests, mut units } = batch;
+    if requests.is_empty() && units.is_empty() {
+        return Ok(());
+    }
+    let done = write(connection, remember_ms, &requests, &mut units).map_err(Arc::new);
+    match done {
+        Ok((appended, written)) => {
+            if appended.iter().any(|appended| matches!(appended, Ok(Appended::Stored { .. }))) {
+                wakes.events.wake();
+            }
+            for (request, appended) in requests.into_iter().zip(appended) {
+                // Whoever sent it may be gone; the event stands.
+                let _ = request.reply.send(appended);
+            }
+            for (unit, written) in units.into_iter().zip(written) {
+                unit.reply(written);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+            let failed = || StoreError::Unavailable(Box::new(Arc::clone(&error)));
+            for request in requests {
+                let _ = request.reply.send(Err(failed()));
+            }
+            for unit in units {
+                unit.reply(Err(failed()));
+            }
+            Err(error)
+        }
+    }
+}
+
+type Written = (Vec<Result<Appended, StoreError>>, Vec<Result<(), StoreError>>);
+
+fn write(
+    connection: &Connection,
+    remember_ms: i64,
+    requests: &[Request],
+    units: &mut [Box<dyn Unit>],
+) -> rusqlite::Result<Written> {
+    execute(connection, "BEGIN IMMEDIATE")?;
+    let append = |request: &Request| append::append(connection, &request.accepted, remember_ms);
+    let together = || requests.iter().map(|request| append(request).map(Ok)).collect();
+    let appended = match in_savepoint(connection, together)? {
+        Ok(appended) => appended,
+        Err(_) => requests
+            .iter()
+            .map(|request| Ok(in_savepoint(connection, || append(request))?.map_err(unavailable)))
+            .collect::<rusqlite::Result<_>>()?,
+    };
+    let written = units
+        .iter_mut()
+        .map(|unit| Ok(in_savepoint(connection, || unit.run(connection))?.map_err(unavailable)))
+        .collect::<rusqlite::Result<_>>()?;
+    execute(connection, "COMMIT")?;
+    Ok((appended, written))
+}
+
+fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+/// Does something whole or not at all. The outer error is one that ended the transaction itself.
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> rusqlite::Result<rusqlite::Result<T>> {
+    execute(connection, "SAVEPOINT unit")?;
+    let result = work();
+    match &result {
+        Ok(_) => execute(connection, "RELEASE unit")?,
+        // A full or failing disk ends the whole transaction.
+        Err(_) if connection.is_autocommit() => return result.map(Ok),
+        Err(error) => {
+            tracing::warn!(error = %error, "one of many could not be stored");
+            execute(connection, "ROLLBACK TO unit")?;
+            execute(connection, "RELEASE unit")?;
+        }
+    }
+    Ok(result)
+}
+
+fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
+}
+
+/// Whether after this error it is not known what the disk holds.
+fn is_untrustworthy(error: &rusqlite::Error) -> bool {
+    let codes = [ErrorCode::SystemIoFailure, ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+    error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
+}
