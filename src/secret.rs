@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
 /// A credential.
@@ -62,6 +64,30 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+}
+
+/// The hash of a credential, to compare others with in constant time, whatever their length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Hashes a credential.
+    #[must_use]
+    pub fn of(credential: &[u8]) -> Fingerprint {
+        Fingerprint(Sha256::digest(credential).into())
+    }
+
+    /// Whether it is of the same credential; takes the same time either way.
+    #[must_use]
+    pub fn matches(&self, other: &Fingerprint) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(…)")
     }
 }
 

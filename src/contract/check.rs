@@ -13,13 +13,11 @@ use jiff::Timestamp;
 
 use super::brand::Brand;
 use super::event_name::EventName;
-use super::head::{self, HeadFault, Headers};
+use super::head::{self, HeadFault, Headers, Note, Refusal};
 use super::kept::KeptHeaders;
 use super::keys::{self, Keys, Occurrence};
 use super::skim::{self, BodyFault, Subject};
 use super::webhook::{Webhook, WebhookName, Webhooks};
-
-pub use super::head::{Note, Refusal};
 
 /// What is known of a request before its body.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +98,7 @@ pub struct Admitted<'a> {
 /// With the reason, and with what is kept of the request.
 pub fn check(raw: RawRequest<'_>, webhooks: &Webhooks) -> Result<Accepted, NotAccepted> {
     let admitted = admit(raw.head, webhooks).map_err(NotAccepted::Refused)?;
-    admitted.judge(raw.body).map_err(|rejected| NotAccepted::Rejected(Box::new(rejected)))
+    admitted.judge(raw.body).map_err(NotAccepted::Rejected)
 }
 
 /// Checks who sent it: the family of headers and the token, and no more.
@@ -111,7 +109,7 @@ pub fn admit<'a>(head: RawHead<'a>, webhooks: &'a Webhooks) -> Result<Admitted<'
     let brand = head::family(head.headers)?;
     let headers = Headers::new(head.headers, brand);
     let token = headers.token()?;
-    let claimed_id = headers.claimed_webhook_id_for_counting();
+    let claimed_id = headers.well_formed_webhook_id();
     let webhook = webhooks.find(head.path, brand, claimed_id, token).ok_or(match token {
         Some(_) => Refusal::WrongToken(brand),
         None => Refusal::NoToken(brand),
@@ -130,7 +128,7 @@ impl Admitted<'_> {
     ///
     /// # Errors
     /// With the whole request, to be kept, and everything that is wrong with it.
-    pub fn judge(self, body: Bytes) -> Result<Accepted, Rejected> {
+    pub fn judge(self, body: Bytes) -> Result<Accepted, Box<Rejected>> {
         let headers = Headers::new(self.head.headers, self.brand);
         match (headers.read(), skim::skim(&body)) {
             (Ok(fields), Ok(skimmed)) => {
@@ -160,20 +158,22 @@ impl Admitted<'_> {
                     keys,
                 })
             }
-            (head, skimmed) => Err(self.reject(head.err().unwrap_or_default(), skimmed.err(), body)),
+            (head, skimmed) => {
+                Err(Box::new(self.reject(&head.err().unwrap_or_default(), skimmed.err().as_ref(), body)))
+            }
         }
     }
 
     /// Rejects a request whose body was not read, keeping its head.
     #[must_use]
     pub fn reject_unread(self, reason: impl Into<String>) -> Rejected {
-        let claimed = Headers::new(self.head.headers, self.brand).claimed_webhook_id_for_counting().unwrap_or_default();
+        let claimed = Headers::new(self.head.headers, self.brand).well_formed_webhook_id().unwrap_or_default();
         Rejected { common: self.common(claimed.to_owned()), body: Bytes::new(), reason: reason.into() }
     }
 
-    fn reject(self, head: Vec<HeadFault>, body_fault: Option<BodyFault>, body: Bytes) -> Rejected {
+    fn reject(self, head: &[HeadFault], body_fault: Option<&BodyFault>, body: Bytes) -> Rejected {
         let faults: Vec<String> =
-            head.iter().map(HeadFault::to_string).chain(body_fault.iter().map(BodyFault::to_string)).collect();
+            head.iter().map(HeadFault::to_string).chain(body_fault.iter().map(ToString::to_string)).collect();
         Rejected { body, ..self.reject_unread(faults.join("; ")) }
     }
 

@@ -4,9 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::json;
-use super::objects::{
-    Attachment, Comment, CustomField, Issue, RelationIssue, Sprint, Subtask, Tenant, Trigger,
-};
+use super::objects::{Attachment, Comment, CustomField, Issue, RelationIssue, Sprint, Subtask, Tenant, Trigger};
 use super::read::{Misfit, Read, Reader, objects};
 
 objects! {
@@ -78,7 +76,10 @@ mod tests {
         assert_eq!(issue.estimate_point.unwrap().value, Some(13.0));
         assert_eq!((sprint.project_id, sprint.assignee, sprint.closed), (Some(900), Some(101), Some(true)));
         assert_eq!(sprint.complete_date.unwrap().as_millisecond(), 1_711_422_314_378);
-        assert_eq!(data.relation_issue.unwrap().destine_issues.unwrap()[0].relationship_type.as_deref(), Some("CAUSES"));
+        assert_eq!(
+            data.relation_issue.unwrap().destine_issues.unwrap()[0].relationship_type.as_deref(),
+            Some("CAUSES")
+        );
         assert_eq!(envelope.custom_fields.unwrap()[0].texts(), ["Code error"]);
         assert_eq!(envelope.trigger.unwrap().user.unwrap().name.as_deref(), Some("Bob"));
     }

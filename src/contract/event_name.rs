@@ -24,7 +24,7 @@ const KNOWN: &[(&str, &[&str])] = &[
 const ALIASES: &[(&str, &str)] = &[("Phase", "Sprint"), ("Relation", "RelationIssue")];
 
 /// The longest object or action, in bytes.
-pub const PART_MAX_LEN: usize = 64;
+const PART_MAX_LEN: usize = 64;
 
 /// The name of an event, normalised: `Phase.Start` has become `Sprint.Start`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

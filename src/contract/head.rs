@@ -10,7 +10,7 @@ use super::brand::Brand;
 use super::event_name::{EventName, NameError};
 
 /// The longest `ID` and `WebHook-ID`, in bytes.
-pub const ID_MAX_LEN: usize = 256;
+const ID_MAX_LEN: usize = 256;
 
 /// Why nobody was let in. The text goes to the sender; it tells nothing that a stranger does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -105,6 +105,13 @@ pub(super) fn family(headers: &HeaderMap) -> Result<Brand, Refusal> {
     }
 }
 
+/// The webhook id that a request claims, for counting those who are not let in; empty where it is missing or malformed.
+#[must_use]
+pub fn claimed_webhook_id(headers: &HeaderMap) -> &str {
+    let brand = family(headers).ok();
+    brand.and_then(|brand| Headers::new(headers, brand).well_formed_webhook_id()).unwrap_or_default()
+}
+
 /// The headers of one brand.
 pub(super) struct Headers<'a> {
     map: &'a HeaderMap,
@@ -122,8 +129,8 @@ impl<'a> Headers<'a> {
         Ok(token.map(HeaderValue::as_bytes).filter(|token| !token.is_empty()))
     }
 
-    /// The claimed webhook id where it is well-formed, for choosing a webhook and for counting.
-    pub(super) fn claimed_webhook_id_for_counting(&self) -> Option<&'a str> {
+    /// The claimed webhook id, where it is well-formed.
+    pub(super) fn well_formed_webhook_id(&self) -> Option<&'a str> {
         self.one("WebHook-ID").ok().flatten().and_then(visible)
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The deepest nesting that is taken: what `serde_json` parses into a value, so that every consumer can.
-pub const MAX_DEPTH: usize = 127;
+pub(super) const MAX_DEPTH: usize = 127;
 
 /// The values of some keys of a JSON object, unparsed. Of a key that stands twice, the last value counts.
 ///
@@ -102,7 +102,7 @@ pub(super) fn is_too_deep(text: &str) -> bool {
 ///
 /// # Errors
 /// When the text is not JSON, or nested too deeply.
-pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
+pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| match mend(text) {
         Cow::Borrowed(_) => Err(error),
         Cow::Owned(mended) => serde_json::from_str(&mended),

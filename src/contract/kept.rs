@@ -86,7 +86,10 @@ mod tests {
         let kept = KeptHeaders::of(&headers);
         assert!(!String::from_utf8_lossy(kept.as_bytes()).contains("secret"));
         let pairs: Vec<_> = kept.iter().collect();
-        assert_eq!(pairs, [("x-leiga-event", &b"Issue.Update"[..]), ("x-leiga-sign", b"a: b"), ("x-leiga-sign", b"\xff")]);
+        assert_eq!(
+            pairs,
+            [("x-leiga-event", &b"Issue.Update"[..]), ("x-leiga-sign", b"a: b"), ("x-leiga-sign", b"\xff")]
+        );
         assert_eq!(KeptHeaders::of(&kept.to_map()), kept);
     }
 }

@@ -3,11 +3,11 @@
 //! It knows nothing of ours: no store, no configuration file, no clock, no HTTP status. It is pure, and it does not
 //! panic on any bytes. Section numbers are those of `docs/contract.md`.
 //!
-//! What always holds: only [`check`](check::check) makes what the store accepts; a name, a token or a header is
+//! What always holds: only [`check`] makes what the store accepts; a name, a token or a header is
 //! compared in one place, here; and a typed view never takes anything away from the raw body.
 
 mod brand;
-pub mod check;
+mod check;
 mod envelope;
 mod event_name;
 mod head;
@@ -21,13 +21,14 @@ mod views;
 mod webhook;
 
 pub use brand::Brand;
-pub use check::{Accepted, Admitted, Note, NotAccepted, RawHead, RawRequest, Refusal, Rejected, admit, check};
+pub use check::{Accepted, Admitted, NotAccepted, RawHead, RawRequest, Rejected, admit, check};
 pub use envelope::{Data, Envelope};
 pub use event_name::{EventName, NameError, is_part, normal_object};
+pub use head::{Note, Refusal, claimed_webhook_id};
 pub use kept::KeptHeaders;
 pub use keys::{Key, Keys, Lifetime};
 pub use objects::*;
-pub use read::{Misfit, Reader};
+pub use read::{Misfit, Read, Reader};
 pub use skim::Subject;
 pub use views::*;
 pub use webhook::{NAME_MAX_LEN, Token, Webhook, WebhookName, Webhooks, WebhooksError, is_name};

@@ -153,7 +153,7 @@ objects! {
         value: f64 = "value",
     }
 
-    /// A sprint; in `WorkZappy`'s words a phase.
+    /// A sprint; in WorkZappy's words a phase.
     Sprint {
         /// The id.
         id: i64 = "id",

@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::Choice;
 use thiserror::Error;
 
 use super::brand::Brand;
+use crate::secret::Fingerprint;
 
 /// The longest name of a webhook or a handler, in bytes.
 pub const NAME_MAX_LEN: usize = 63;
@@ -45,26 +45,16 @@ impl fmt::Display for WebhookName {
     }
 }
 
-/// The hash of a token.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token([u8; 32]);
+/// A configured token, hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(Fingerprint);
 
 impl Token {
     /// Hashes a configured token. It must be what a header can carry: visible ASCII, spaces only inside, not empty.
     #[must_use]
     pub fn parse(text: &str) -> Option<Token> {
         let visible = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-        (visible && !text.is_empty() && text.trim() == text).then(|| Token::of(text.as_bytes()))
-    }
-
-    fn of(bytes: &[u8]) -> Token {
-        Token(Sha256::digest(bytes).into())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
+        (visible && !text.is_empty() && text.trim() == text).then(|| Token(Fingerprint::of(text.as_bytes())))
     }
 }
 
@@ -130,7 +120,8 @@ impl Webhooks {
             for earlier in &webhooks[..index] {
                 if earlier.name == webhook.name {
                     errors.push((index, WebhooksError::SameName(name())));
-                } else if earlier.overlaps(webhook) && earlier.tokens.iter().any(|token| webhook.tokens.contains(token)) {
+                } else if earlier.overlaps(webhook) && earlier.tokens.iter().any(|token| webhook.tokens.contains(token))
+                {
                     errors.push((index, WebhooksError::SharedToken(earlier.name.to_string(), name())));
                 }
             }
@@ -152,13 +143,14 @@ impl Webhooks {
         token: Option<&[u8]>,
     ) -> Option<&Webhook> {
         let candidates = self.0.iter().filter(|webhook| webhook.takes(path, brand, claimed_id));
-        let given = token.map(Token::of);
+        let given = token.map(Fingerprint::of);
         let mut found = None;
         let mut count = 0_usize;
         for webhook in candidates {
-            let open = webhook.tokenless && path.is_some() && token.is_none();
             let matches = given.as_ref().is_some_and(|given| bool::from(matches_any(given, &webhook.tokens)));
-            if open || matches || (webhook.tokenless && path.is_some() && webhook.tokens.is_empty()) {
+            // A token that was sent is looked at even where none is needed, unless there is none to compare it with.
+            let open = webhook.tokenless && path.is_some() && (token.is_none() || webhook.tokens.is_empty());
+            if matches || open {
                 found = Some(webhook);
                 count += 1;
             }
@@ -167,8 +159,8 @@ impl Webhooks {
     }
 }
 
-fn matches_any(given: &Token, tokens: &[Token]) -> Choice {
-    tokens.iter().fold(Choice::from(0), |any, token| any | given.0.ct_eq(&token.0))
+fn matches_any(given: &Fingerprint, tokens: &[Token]) -> Choice {
+    tokens.iter().fold(Choice::from(0), |any, token| any | given.matches(&token.0))
 }
 
 #[cfg(test)]

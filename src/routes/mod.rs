@@ -30,6 +30,12 @@ impl Route {
         Route { patterns: vec![Pattern::everything()] }
     }
 
+    /// A route that takes everything, the sender's test as well.
+    #[must_use]
+    pub fn everything_and_the_test() -> Route {
+        Route { patterns: vec![Pattern::everything(), Pattern::test()] }
+    }
+
     /// Its patterns.
     #[must_use]
     pub fn patterns(&self) -> &[Pattern] {
@@ -64,7 +70,11 @@ mod tests {
     #[track_caller]
     fn check(patterns: &[&str], name: &str, expected: Result<(), &str>) {
         let route = Route::new(patterns.iter().map(|pattern| pattern.parse().unwrap()).collect());
-        assert_eq!(route.judge(&EventName::parse(name).unwrap()), expected.map_err(str::to_owned), "{patterns:?} {name}");
+        assert_eq!(
+            route.judge(&EventName::parse(name).unwrap()),
+            expected.map_err(str::to_owned),
+            "{patterns:?} {name}"
+        );
     }
 
     #[test]

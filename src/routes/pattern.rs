@@ -33,6 +33,13 @@ impl Pattern {
         Pattern { negative: false, object: Part::Any, action: Part::Any }
     }
 
+    /// The pattern `Webhook.Test`.
+    #[must_use]
+    pub fn test() -> Pattern {
+        let part = |text: &str| Part::Is(text.to_owned());
+        Pattern { negative: false, object: part("Webhook"), action: part("Test") }
+    }
+
     /// Whether it leaves out what it matches.
     #[must_use]
     pub fn is_negative(&self) -> bool {

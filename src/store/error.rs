@@ -56,7 +56,9 @@ pub enum OpenError {
         least: &'static str,
     },
     /// A newer workhook has written it.
-    #[error("{path} was written by a newer workhook (schema {found}, this one knows {known}); use that one, or a copy from before")]
+    #[error(
+        "{path} was written by a newer workhook (schema {found}, this one knows {known}); use that one, or a copy from before"
+    )]
     NewerSchema {
         /// The database.
         path: PathBuf,

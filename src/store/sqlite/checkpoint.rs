@@ -50,7 +50,7 @@ pub(super) fn truncate(connection: &Connection) {
 
 /// Pages in the log, and how many of them are moved.
 fn checkpoint(connection: &Connection, mode: &str) -> Option<(i64, i64)> {
-    let result = connection
-        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)));
+    let result =
+        connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)));
     result.inspect_err(|error| tracing::warn!(error = %error, mode, "a checkpoint failed")).ok()
 }

@@ -95,7 +95,9 @@ pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite
         }
         let (epoch, attempt) = (due.epoch + 1, due.attempts + 1);
         connection
-            .prepare_cached("UPDATE deliveries SET claimed = 1, epoch = ?2, attempts = ?3, ready_at = ?4 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE deliveries SET claimed = 1, epoch = ?2, attempts = ?3, ready_at = ?4 WHERE id = ?1",
+            )?
             .execute(params![due.id.0, epoch, attempt, lease_until.as_millisecond()])?;
         claims.claimed.push(Claimed {
             id: due.id,
@@ -165,8 +167,15 @@ pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqli
              WHERE id = ?1 AND epoch = ?2 AND claimed = 1 RETURNING handler, lane",
         )?;
         let ready_at = ready_at.map(|time| time.as_millisecond());
-        let params =
-            params![settlement.id.0, settlement.epoch, state.as_str(), ready_at, reason, settled_at, i32::from(!counts)];
+        let params = params![
+            settlement.id.0,
+            settlement.epoch,
+            state.as_str(),
+            ready_at,
+            reason,
+            settled_at,
+            i32::from(!counts)
+        ];
         let mut rows = update.query(params)?;
         rows.next()?.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?))).transpose()?
     };

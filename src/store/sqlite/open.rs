@@ -1,6 +1,7 @@
 //! Opening the database: one process, a library without known faults, the settings that the promises rest on.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +29,9 @@ pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 /// Locks the database for this process and opens the connection that writes.
 pub(super) fn open(config: &Config) -> Result<(Lock, Connection), OpenError> {
     let folder = config.folder();
-    std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
+    // What is in it are people's words; a folder that is there already keeps its mode.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
     check_library(rusqlite::version_number(), rusqlite::version())?;
     let lock = lock(&config.path)?;
     let mut connection = connect(&config.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -75,7 +78,8 @@ fn check_library(number: i32, version: &str) -> Result<(), OpenError> {
 fn check_ours(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let failed = |source| database_error(path, source);
     let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     if tables > 0 && id != APPLICATION_ID {
         return Err(OpenError::NotOurs { path: path.to_owned() });
     }
@@ -155,7 +159,10 @@ mod tests {
         let (_folder, config) = config();
         let (_lock, connection) = open(&config).unwrap();
         let wrong = setting(&config.path, &connection, "synchronous", "NORMAL", "2").unwrap_err();
-        assert!(matches!(wrong, OpenError::Setting { setting: "synchronous", ref found, .. } if found == "1"), "{wrong}");
+        assert!(
+            matches!(wrong, OpenError::Setting { setting: "synchronous", ref found, .. } if found == "1"),
+            "{wrong}"
+        );
     }
 
     #[test]

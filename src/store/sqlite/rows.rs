@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::contract::{Brand, EventName, KeptHeaders, Note};
 use crate::model::{
-    Attempt, DeliveryId, DeliveryRecord, DeliveryState, Ended, Entity, EventId, HandlerName, Outcome, Position, Receipt,
-    StoredEvent,
+    Attempt, DeliveryId, DeliveryRecord, DeliveryState, Ended, Entity, EventId, HandlerName, Outcome, Position,
+    Receipt, StoredEvent,
 };
 
 /// The columns that [`event`] reads.

@@ -1,0 +1,220 @@
+//! Events and their deliveries.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Admin, Error, limit, wire};
+use crate::contract::{Envelope, missing_parts};
+use crate::handlers::log::title;
+use crate::model::{
+    Attempt, DeliveryId, DeliveryRecord, DeliveryState, EventId, EventRecord, HandlerName, IdempotencyKey, Position,
+    Receipt, StoredEvent,
+};
+use crate::store::{DeliveryQuery, EventQuery, EventRow};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListEvents {
+    limit: Option<usize>,
+    before: Option<i64>,
+    name: Option<String>,
+    webhook: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListDeliveries {
+    limit: Option<usize>,
+    before: Option<i64>,
+    handler: Option<String>,
+    state: Option<String>,
+}
+
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
+fn asked<T>(query: Asked<T>) -> Result<T, Error> {
+    query.map(|Query(asked)| asked).map_err(|rejection| Error::BadRequest(rejection.body_text()))
+}
+
+pub(super) async fn list(State(admin): State<Admin>, query: Asked<ListEvents>) -> Result<Json<wire::Events>, Error> {
+    let asked = asked(query)?;
+    let limit = limit(asked.limit)?;
+    let query = EventQuery { limit, before: asked.before.map(Position), name: asked.name, webhook: asked.webhook };
+    let events: Vec<_> = admin.store.events(query).await?.iter().map(summary_of_row).collect();
+    let next = events.last().filter(|_| events.len() == limit).map(|event| event.position);
+    Ok(Json(wire::Events { events, next }))
+}
+
+pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<wire::EventDetail>, Error> {
+    let record = find(&admin, &id).await?;
+    Ok(Json(detail(&record, admin.clock.now())))
+}
+
+/// The body as it came: to be saved, never to be looked at by a browser.
+pub(super) async fn body(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Error> {
+    let record = find(&admin, &id).await?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"body.json\"")),
+    ];
+    Ok((headers, record.event.body).into_response())
+}
+
+pub(super) async fn deliveries(
+    State(admin): State<Admin>,
+    query: Asked<ListDeliveries>,
+) -> Result<Json<wire::Deliveries>, Error> {
+    let asked = asked(query)?;
+    let limit = limit(asked.limit)?;
+    let handler = asked.handler.map(|name| {
+        HandlerName::parse(&name).ok_or_else(|| Error::BadRequest(format!("{name:?} cannot name a handler")))
+    });
+    let state = asked.state.map(|state| {
+        let wrong =
+            || format!("{state:?} is no state; they are {}", DeliveryState::ALL.map(DeliveryState::as_str).join(", "));
+        DeliveryState::parse(&state).ok_or_else(|| Error::BadRequest(wrong()))
+    });
+    let query = DeliveryQuery {
+        limit,
+        before: asked.before.map(DeliveryId),
+        handler: handler.transpose()?,
+        state: state.transpose()?,
+    };
+    let now = admin.clock.now();
+    let deliveries: Vec<_> = admin.store.deliveries(query).await?.iter().map(|record| delivery(record, now)).collect();
+    let next = deliveries.last().filter(|_| deliveries.len() == limit).map(|delivery| delivery.id);
+    Ok(Json(wire::Deliveries { deliveries, next }))
+}
+
+async fn find(admin: &Admin, id: &str) -> Result<EventRecord, Error> {
+    let parsed: EventId = id
+        .parse()
+        .map_err(|_| Error::BadRequest(format!("{id:?} is not the id of an event; `events list` shows them")))?;
+    let found = admin.store.event(parsed).await?;
+    found.ok_or_else(|| Error::NotFound(format!("there is no event {id}")))
+}
+
+fn summary_of_row(row: &EventRow) -> wire::EventSummary {
+    let deliveries = row.deliveries.iter().map(|(state, count)| state_count(*state, *count)).collect();
+    summary(&row.event, row.receipts, row.planned, deliveries)
+}
+
+fn summary(event: &StoredEvent, receipts: u64, planned: bool, deliveries: Vec<wire::StateCount>) -> wire::EventSummary {
+    let data = Envelope::parse(&event.body).ok().and_then(|(_, envelope, _)| envelope.data);
+    wire::EventSummary {
+        id: event.id.to_string(),
+        position: event.position.0,
+        received_at: event.first.received_at,
+        name: event.name.to_string(),
+        brand: event.brand.slug().to_owned(),
+        webhook: event.webhook.clone(),
+        occurrence_id: event.occurrence_id.clone(),
+        entity: event.entity.as_ref().map(ToString::to_string),
+        title: data.as_ref().and_then(title),
+        receipts,
+        planned,
+        deliveries,
+        notes: event.notes.iter().map(|note| note.code.to_string()).collect(),
+    }
+}
+
+pub(super) fn state_count(state: DeliveryState, count: u64) -> wire::StateCount {
+    wire::StateCount { state: state.to_string(), count }
+}
+
+fn detail(record: &EventRecord, now: Timestamp) -> wire::EventDetail {
+    let event = &record.event;
+    let mut counts: Vec<wire::StateCount> = Vec::new();
+    for delivery in &record.deliveries {
+        match counts.iter_mut().find(|count| count.state == delivery.state.as_str()) {
+            Some(count) => count.count += 1,
+            None => counts.push(state_count(delivery.state, 1)),
+        }
+    }
+    let text = |(name, value): (&str, &[u8])| (name.to_owned(), String::from_utf8_lossy(value).into_owned());
+    wire::EventDetail {
+        summary: summary(event, record.receipts, record.planned_at.is_some(), counts),
+        original_name: event.original_name.clone(),
+        claimed_webhook_id: event.claimed_webhook_id.clone(),
+        oddities: event.notes.iter().map(|note| note.text.clone()).collect(),
+        misfits: misfits(event),
+        body_bytes: event.body.len(),
+        headers: event.headers.iter().map(text).collect(),
+        history: std::iter::once(&event.first).chain(&record.duplicates).map(receipt).collect(),
+        planned_at: record.planned_at,
+        not_routed: record
+            .not_routed
+            .iter()
+            .map(|not| wire::NotRouted { handler: not.handler.clone(), clause: not.clause.clone() })
+            .collect(),
+        handlers: record.deliveries.iter().map(|record| delivery(record, now)).collect(),
+    }
+}
+
+fn misfits(event: &StoredEvent) -> Vec<String> {
+    match Envelope::parse(&event.body) {
+        Ok((_, envelope, misfits)) => {
+            let missing = missing_parts(&event.name.to_string(), &envelope);
+            misfits.iter().chain(&missing).map(ToString::to_string).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+fn receipt(receipt: &Receipt) -> wire::Receipt {
+    wire::Receipt {
+        received_at: receipt.received_at,
+        retry_num: receipt.retry_num,
+        sent_at: receipt.sent_at,
+        peer: receipt.peer.map(|peer| peer.to_string()),
+        matched_by_body: receipt.matched_by_body,
+        other_body_bytes: receipt.other_body.as_ref().map(bytes::Bytes::len),
+    }
+}
+
+fn delivery(record: &DeliveryRecord, now: Timestamp) -> wire::Delivery {
+    let pending = record.state == DeliveryState::Pending;
+    let waits = match record.due_at {
+        _ if !pending => None,
+        Some(until) if record.claimed && until > now => Some("being attempted"),
+        Some(due) if due > now => Some("until it is due again"),
+        Some(_) => Some("for a free place"),
+        None => Some("for the one before it in its lane"),
+    };
+    wire::Delivery {
+        id: record.id.0,
+        event: record.event.to_string(),
+        event_name: record.event_name.clone(),
+        handler: record.handler.to_string(),
+        number: record.number,
+        idempotency_key: IdempotencyKey::new(record.event, &record.handler, record.number).as_str().to_owned(),
+        lane: record.lane.clone(),
+        state: record.state.to_string(),
+        waits: waits.map(str::to_owned),
+        due_at: record.due_at.filter(|_| pending && !record.claimed),
+        attempts: record.attempts,
+        reason: record.reason.clone(),
+        planned_at: record.planned_at,
+        settled_at: record.settled_at,
+        history: record.history.iter().map(attempt).collect(),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> wire::Attempt {
+    let outcome = &attempt.outcome;
+    wire::Attempt {
+        number: attempt.number,
+        ended: outcome.ended.as_str().to_owned(),
+        started_at: outcome.started_at,
+        took_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        status: outcome.status,
+        message: outcome.message.clone(),
+        response: String::from_utf8_lossy(&outcome.response).into_owned(),
+    }
+}

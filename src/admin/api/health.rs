@@ -1,0 +1,50 @@
+//! Whether it is well.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::events::state_count;
+use super::{Admin, Error, wire};
+use crate::clock::between;
+
+/// How many of those who were turned away are told.
+const TURNED_AWAY: usize = 20;
+
+/// Ready, or why not in one word; told to anyone.
+pub(in crate::admin) async fn ready(State(admin): State<Admin>) -> Response {
+    match admin.health.ready() {
+        Ok(()) => Json(serde_json::json!({ "status": "ready" })).into_response(),
+        Err(why) => {
+            let body = serde_json::json!({ "status": "not ready", "because": why });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+pub(super) async fn health(State(admin): State<Admin>) -> Result<Json<wire::Health>, Error> {
+    let counts = admin.store.counts().await?;
+    let turned_away = admin.store.refusals(TURNED_AWAY).await?;
+    let because = admin.health.ready().err();
+    let now = admin.clock.now();
+    Ok(Json(wire::Health {
+        ready: because.is_none(),
+        because: because.map(str::to_owned),
+        events: counts.events,
+        unplanned: counts.unplanned,
+        deliveries: counts.deliveries.into_iter().map(|(state, count)| state_count(state, count)).collect(),
+        oldest_pending_seconds: counts.oldest_pending.map(|planned_at| between(planned_at, now).as_secs()),
+        rejected: counts.rejected,
+        turned_away: turned_away
+            .into_iter()
+            .map(|refusal| wire::TurnedAway {
+                code: refusal.code,
+                peer: refusal.peer,
+                claimed_webhook_id: refusal.claimed_webhook_id,
+                count: refusal.count,
+                last_at: refusal.last_at,
+            })
+            .collect(),
+    }))
+}

@@ -1,0 +1,217 @@
+//! The house as a whole: built from the configuration, then run until it is told to stop.
+//!
+//! Three phases: the configuration is read elsewhere; [`App::build`] opens the store and binds both doors, and
+//! nothing runs yet; [`App::run`] owns every task and ends them in order. What always holds: a task that ends before
+//! it was told to ends the process, with its name.
+
+mod consumers;
+mod generated;
+mod supervise;
+
+pub use supervise::RunError;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::contract::{Brand, Token, Webhook, WebhookName, Webhooks, WebhooksError};
+use crate::dispatch::{Consumer, House};
+use crate::handlers::rust::{Registry, RegistryError};
+use crate::health::Health;
+use crate::ingest::Ingest;
+use crate::secret::Secret;
+use crate::store::{OpenError, SqliteStore, Store};
+use crate::wake::Wakes;
+
+/// The name of the webhook that is made where none is configured.
+const DEFAULT_WEBHOOK: &str = "default";
+
+/// Everything built, both doors bound, nothing running.
+#[derive(Debug)]
+pub struct App {
+    ingest: Ingest,
+    admin: Admin,
+    house: House,
+    consumers: Vec<Consumer>,
+    public: TcpListener,
+    private: TcpListener,
+    drain_delay: std::time::Duration,
+    welcome: Welcome,
+}
+
+/// What somebody who starts it needs to know.
+#[derive(Debug, Clone)]
+pub struct Welcome {
+    /// The public door's address.
+    pub public: SocketAddr,
+    /// The path that takes every webhook.
+    pub path: String,
+    /// The private door's address.
+    pub private: SocketAddr,
+    /// The private door's credential, where it has one.
+    pub admin_token: Option<Secret>,
+    /// Where the private door's credential lies, where it was generated.
+    pub admin_token_file: Option<PathBuf>,
+    /// The database.
+    pub database: PathBuf,
+    /// The configured webhooks, and the one that was made.
+    pub webhooks: Vec<WelcomeWebhook>,
+    /// The handlers: name, kind and which events.
+    pub handlers: Vec<(String, String, String)>,
+}
+
+/// A webhook as somebody who points the product at it needs it.
+#[derive(Debug, Clone)]
+pub struct WelcomeWebhook {
+    /// Its name.
+    pub name: String,
+    /// The only brand that it takes, or all.
+    pub brand: Option<Brand>,
+    /// A token that it takes.
+    pub token: Option<Secret>,
+    /// Where its token lies, where it was generated.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Why the house cannot be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The store.
+    #[error("the store cannot be opened")]
+    Store(#[from] OpenError),
+    /// A door.
+    #[error("cannot listen on {address} ({key}); is another program using it?")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The key that says where.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A generated secret.
+    #[error("cannot keep the generated secret in {path}")]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The list of webhooks.
+    #[error("the webhooks cannot be used: {0}")]
+    Webhooks(WebhooksError),
+    /// A registered function.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Registry(Vec<RegistryError>),
+    /// The configuration sets things about a function that is not there.
+    #[error("handler {0:?} is of kind \"rust\", but this program registers no function of that name")]
+    NoFunction(String),
+    /// A handler is configured and registered under one name.
+    #[error(
+        "handler {0:?} is of another kind in the configuration than the function that is registered under that name"
+    )]
+    NameTaken(String),
+    /// An HTTP client.
+    #[error("handler {name:?} cannot be built")]
+    Client {
+        /// The handler.
+        name: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+}
+
+impl App {
+    /// Builds the house: opens the store, makes what secrets are missing, and binds both doors.
+    ///
+    /// # Errors
+    /// When something cannot be had. Nothing runs then, and what was opened is closed again.
+    pub async fn build(config: Config, registry: Registry, clock: Clock) -> Result<App, BuildError> {
+        let consumers = consumers::build(config.handlers, registry)?;
+        let wakes = Wakes::default();
+        let health = Health::default();
+        let store: Arc<dyn Store> = {
+            let (config, wakes) = (config.store.clone(), wakes.clone());
+            let open = tokio::task::spawn_blocking(move || SqliteStore::open(&config, &wakes));
+            Arc::new(open.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
+        };
+        let folder = config.store.folder();
+
+        let (mut webhooks, mut welcome_webhooks) = (Vec::new(), Vec::new());
+        for configured in &config.webhooks {
+            webhooks.push(configured.webhook.clone());
+            welcome_webhooks.push(WelcomeWebhook {
+                name: configured.webhook.name.to_string(),
+                brand: configured.webhook.brand,
+                token: configured.tokens.first().cloned(),
+                token_file: None,
+            });
+        }
+        if webhooks.is_empty() {
+            let (token, file) = generated::secret(folder, "webhook-token")?;
+            let name = WebhookName::parse(DEFAULT_WEBHOOK);
+            let tokens = Token::parse(token.expose()).into_iter().collect();
+            webhooks.extend(name.map(|name| Webhook { name, brand: None, ids: Vec::new(), tokens, tokenless: false }));
+            welcome_webhooks.push(WelcomeWebhook {
+                name: DEFAULT_WEBHOOK.to_owned(),
+                brand: None,
+                token: Some(token),
+                token_file: Some(file),
+            });
+        }
+        let first = |errors: Vec<(usize, WebhooksError)>| errors.into_iter().next().map(|(_, error)| error);
+        let webhooks = Webhooks::new(webhooks).map_err(|errors| {
+            BuildError::Webhooks(first(errors).unwrap_or(WebhooksError::NoToken(DEFAULT_WEBHOOK.to_owned())))
+        })?;
+
+        let mut admin = config.admin;
+        let mut admin_token_file = None;
+        if admin.token.is_none() && !admin.listen.ip().is_loopback() {
+            let (token, file) = generated::secret(folder, "admin-token")?;
+            (admin.token, admin_token_file) = (Some(token), Some(file));
+        }
+
+        let public = bind(config.ingest.listen, "ingest.listen").await?;
+        let private = bind(admin.listen, "admin.listen").await?;
+        let welcome = Welcome {
+            public: public.local_addr().unwrap_or(config.ingest.listen),
+            path: config.ingest.path.clone(),
+            private: private.local_addr().unwrap_or(admin.listen),
+            admin_token: admin.token.clone(),
+            admin_token_file,
+            database: config.store.path.clone(),
+            webhooks: welcome_webhooks,
+            handlers: consumers.iter().map(consumers::describe).collect(),
+        };
+        let drain_delay = config.ingest.drain_delay;
+        let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
+        let admin = Admin::new(&admin, Arc::clone(&store), clock.clone(), health.clone());
+        let house = House { store, clock, wakes, health };
+        Ok(App { ingest, admin, house, consumers, public, private, drain_delay, welcome })
+    }
+
+    /// The store, for a program that looks into it beside serving.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.house.store)
+    }
+
+    /// What somebody who starts it needs to know.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+}
+
+async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, BuildError> {
+    TcpListener::bind(address).await.map_err(|source| BuildError::Listen { address, key, source })
+}

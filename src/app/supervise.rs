@@ -1,0 +1,134 @@
+//! Running, and ending in order (ruling 22).
+
+use std::future::Future;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use crate::dispatch;
+use crate::dispatch::House;
+
+/// By when attempts are cut short, from the signal on: containers are killed after ten seconds.
+const CUT_AFTER: Duration = Duration::from_secs(7);
+/// How long tasks may take to end after that.
+const END_WITHIN: Duration = Duration::from_millis(600);
+/// How often a durable write is tried, so that being ready means something.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// How long one may take.
+const PROBE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why running ended other than by being told to.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A task ended by itself.
+    #[error("the task {0} ended by itself")]
+    Ended(&'static str),
+    /// A task ended by a panic.
+    #[error("a task ended in a panic")]
+    Panicked(#[source] JoinError),
+    /// The store's disk can no longer be trusted; what was acknowledged is safe, nothing more is taken.
+    #[error("the store failed, and can no longer be trusted to keep anything; see the log")]
+    StoreFailed,
+}
+
+impl App {
+    /// Runs until `shutdown`, or until something that must not end does; then ends everything in order.
+    ///
+    /// # Errors
+    /// When it was not told to end.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let ends = Ends::default();
+        let mut tasks = JoinSet::new();
+        let store = self.house.store.clone();
+        let health = self.house.health.clone();
+        spawn(&mut tasks, "ingest", self.ingest.run(self.public, ends.ingest.clone()));
+        spawn(&mut tasks, "admin", self.admin.run(self.private, ends.admin.clone()));
+        spawn(&mut tasks, "probe", probe(self.house.clone(), ends.admin.clone()));
+        let dispatched = dispatch::run(self.house, self.consumers, ends.dispatch.clone(), ends.attempts.clone());
+        spawn(&mut tasks, "dispatch", dispatched);
+
+        let result = tokio::select! {
+            () = shutdown => Ok(()),
+            _ = store.failed() => Err(RunError::StoreFailed),
+            ended = tasks.join_next() => Err(early(ended)),
+        };
+
+        let told = Instant::now();
+        health.start_draining();
+        ends.dispatch.cancel();
+        if result.is_ok() {
+            tracing::info!("stopping: still accepting for {:?}", self.drain_delay);
+            sleep_until(told + self.drain_delay).await;
+        }
+        ends.ingest.cancel();
+        let cut_at = told + CUT_AFTER;
+        let finish = async {
+            while tasks.len() > ends.last_tasks() {
+                if tasks.join_next().await.is_none() {
+                    break;
+                }
+            }
+        };
+        if timeout_at(cut_at, finish).await.is_err() {
+            tracing::warn!("attempts that were under way are cut short; they are tried again at the next start");
+        }
+        ends.attempts.cancel();
+        ends.admin.cancel();
+        if timeout(END_WITHIN, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("tasks that did not end in time are dropped");
+            tasks.abort_all();
+        }
+        store.close().await;
+        tracing::info!("stopped");
+        result
+    }
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    ingest: CancellationToken,
+    dispatch: CancellationToken,
+    attempts: CancellationToken,
+    admin: CancellationToken,
+}
+
+impl Ends {
+    /// How many tasks end only at the very last: the private door and the probe.
+    fn last_tasks(&self) -> usize {
+        if self.admin.is_cancelled() { 0 } else { 2 }
+    }
+}
+
+fn spawn(tasks: &mut JoinSet<&'static str>, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(async move {
+        task.await;
+        name
+    });
+}
+
+fn early(ended: Option<Result<&'static str, JoinError>>) -> RunError {
+    match ended {
+        Some(Ok(name)) => RunError::Ended(name),
+        Some(Err(error)) => RunError::Panicked(error),
+        None => RunError::Ended("of all tasks"),
+    }
+}
+
+/// Says whether the store can be written to, now and then.
+async fn probe(house: House, stop: CancellationToken) {
+    loop {
+        let written = timeout(PROBE_WITHIN, house.store.probe()).await;
+        let writable = matches!(written, Ok(Ok(())));
+        if !writable {
+            tracing::warn!("the store cannot be written to; not ready");
+        }
+        house.health.set_store_writable(writable);
+        if timeout(PROBE_EVERY, stop.cancelled()).await.is_ok() {
+            return;
+        }
+    }
+}

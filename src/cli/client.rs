@@ -1,0 +1,131 @@
+//! Asking a running workhook through its private door.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use serde::de::DeserializeOwned;
+
+use crate::admin::api::wire;
+use crate::config::Config;
+use crate::secret::Secret;
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(35);
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    /// The private door's address, such as <http://127.0.0.1:8081>; without it, the one of the configuration.
+    #[arg(long, value_name = "URL", env = "WORKHOOK_ADMIN_URL")]
+    admin_url: Option<String>,
+    /// The private door's credential; without it, the one of the configuration, or the generated one beside the store.
+    #[arg(long, value_name = "TOKEN", env = "WORKHOOK_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+}
+
+/// A way to ask.
+#[derive(Debug)]
+pub(super) struct Client {
+    base: String,
+    token: Option<Secret>,
+    http: reqwest::Client,
+}
+
+impl Ask {
+    pub(super) fn client(&self, config: &Config) -> anyhow::Result<Client> {
+        let base = match &self.admin_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", reachable(config.admin.listen)),
+        };
+        let token = self.admin_token.clone().map(Secret::new).or_else(|| config.admin.token.clone());
+        let generated = || std::fs::read_to_string(config.store.folder().join("admin-token")).ok();
+        let token = token.or_else(|| generated().map(|text| Secret::new(text.trim().to_owned())));
+        Client::new(base, token)
+    }
+}
+
+impl Client {
+    pub(super) fn new(base: String, token: Option<Secret>) -> anyhow::Result<Client> {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
+        Ok(Client { base, token, http: http.context("the HTTP client could not be built")? })
+    }
+
+    /// Gets what is at a path.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<T> {
+        let response = self.send(path, query).await?;
+        response
+            .json()
+            .await
+            .with_context(|| format!("the answer of {} is not understood; is it another version?", self.base))
+    }
+
+    /// Gets the bytes that are at a path.
+    pub(super) async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let bytes = self.send(path, &[]).await?.bytes().await.context("the answer was cut short")?;
+        Ok(bytes.to_vec())
+    }
+
+    /// The status of a path and what it says, whatever it is.
+    pub(super) async fn ask(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let response = self.request(path, &[]).send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.unwrap_or_default()))
+    }
+
+    fn request(&self, path: &str, query: &[(&str, String)]) -> reqwest::RequestBuilder {
+        let mut url = format!("{}{path}", self.base);
+        for (index, (key, value)) in query.iter().enumerate() {
+            let value: String = value.bytes().map(percent).collect();
+            url.push_str(&format!("{}{key}={value}", if index == 0 { '?' } else { '&' }));
+        }
+        let request = self.http.get(url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
+    }
+
+    async fn send(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<reqwest::Response> {
+        let response = self.request(path, query).send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        match response.json::<wire::Failure>().await {
+            Ok(failure) => bail!("{}", failure.error),
+            Err(_) => bail!("{} answered {status}", self.base),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        let mut cause = std::error::Error::source(error);
+        let mut text = String::new();
+        while let Some(error) = cause {
+            text = error.to_string();
+            cause = error.source();
+        }
+        anyhow!(
+            "no workhook answers at {} ({text}); is `workhook serve` running, and is admin.listen the same?",
+            self.base
+        )
+    }
+}
+
+/// An address that listens on all of them is reached on this machine.
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+fn percent(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    }
+}

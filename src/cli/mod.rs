@@ -1,0 +1,155 @@
+//! The command line: arguments in, exit codes out; one file a subcommand.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong use or configuration.
+
+mod check;
+mod client;
+mod deliveries;
+mod demo;
+mod events;
+mod health;
+mod output;
+mod send;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{Config, ConfigErrors, Env};
+use crate::handlers::rust::Registry;
+
+/// Receives the webhooks of Leiga and WorkZappy: keeps every event before it says so, then hands it to your handlers.
+#[derive(Debug, Parser)]
+#[command(name = "workhook", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every subcommand takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// The configuration file; without it, workhook.toml in the working folder, if there is one.
+    #[arg(long, global = true, value_name = "FILE", env = "WORKHOOK_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON for programs.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive webhooks and handle them, until told to stop.
+    Serve(serve::Serve),
+    /// Check the configuration, and say all that is wrong with it.
+    Check,
+    /// Stand in for the sender: send an event, or many, or a faulty one.
+    Send(send::Send),
+    /// Look at the events that are kept.
+    #[command(subcommand)]
+    Events(events::Events),
+    /// Look at what became of events at their handlers.
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
+    /// Ask a running workhook whether it is ready; exit code 1 if not.
+    Health(client::Ask),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a subcommand did not do what it was asked for.
+#[derive(Debug)]
+enum Failed {
+    /// Exit code 1.
+    Work(anyhow::Error),
+    /// Exit code 1, and everything has been said.
+    Said,
+    /// Exit code 2.
+    Use(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Failed {
+        Failed::Work(error)
+    }
+}
+
+impl From<ConfigErrors> for Failed {
+    fn from(errors: ConfigErrors) -> Failed {
+        Failed::Use(anyhow::anyhow!("{errors}"))
+    }
+}
+
+type Done = Result<(), Failed>;
+
+/// The whole program: the one that is shipped, and any that adds functions of its own.
+///
+/// ```no_run
+/// use workhook::{Context, Event, IssueUpdate};
+///
+/// fn main() -> std::process::ExitCode {
+///     workhook::main(|app| {
+///         app.on("reindex", |event: Event<IssueUpdate>, _: Context| async move {
+///             println!("{:?} changed", event.data.issue.summary);
+///             Ok(())
+///         })
+///     })
+/// }
+/// ```
+pub fn main(register: impl FnOnce(Registry) -> Registry) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let (code, error) = match run(cli, register(Registry::default())) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failed::Said) => return ExitCode::from(1),
+        Err(Failed::Work(error)) => (1, error),
+        Err(Failed::Use(error)) => (2, error),
+    };
+    output::error(&error);
+    ExitCode::from(code)
+}
+
+fn run(cli: Cli, registry: Registry) -> Done {
+    let Cli { common, command } = cli;
+    let load = || Config::load(common.config.as_deref(), &Env::of_process());
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "workhook", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Check => check::run(load(), common.json),
+        Command::Serve(serve) => serve.run(load()?, registry),
+        Command::Send(send) => runtime()?.block_on(send.run(&load()?, common.json)),
+        Command::Events(events) => runtime()?.block_on(events.run(&load()?, common.json)),
+        Command::Deliveries(deliveries) => runtime()?.block_on(deliveries.run(&load()?, common.json)),
+        Command::Health(ask) => runtime()?.block_on(health::run(&ask, &load()?, common.json)),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    use anyhow::Context as _;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    Ok(runtime.context("the runtime could not be started")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_defined() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,61 @@
+//! Printing for people and for programs. Here and nowhere else.
+
+use std::io::{ErrorKind, Write};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+/// Prints a line on standard output. When nobody reads it any more, the process ends, as others do.
+pub(super) fn line(text: impl AsRef<str>) {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(format!("{}\n", text.as_ref()).as_bytes()).and_then(|()| stdout.flush());
+    if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a value as JSON.
+pub(super) fn json(value: &impl Serialize) {
+    // What is printed here are plain shapes with texts as keys.
+    line(serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// Prints an error with its causes on standard error.
+pub(super) fn error(error: &anyhow::Error) {
+    let text: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "workhook: {}", text.join(": "));
+}
+
+/// A time as people read it.
+pub(super) fn time(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Prints rows under a heading, each column as wide as it has to be; the last one is cut to `last_max` characters.
+pub(super) fn table(heading: &[&str], rows: &[Vec<String>], last_max: usize) {
+    let clean = |text: &str| text.chars().filter(|character| !character.is_control()).collect::<String>();
+    let mut lines: Vec<Vec<String>> = vec![heading.iter().map(|&text| text.to_owned()).collect()];
+    lines.extend(rows.iter().map(|row| row.iter().map(|text| clean(text)).collect()));
+    let width = |column: usize| lines.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max();
+    let widths: Vec<usize> = (0..heading.len()).map(|column| width(column).unwrap_or(0)).collect();
+    for row in &lines {
+        let mut text = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            if column + 1 == row.len() {
+                text.push_str(&cut(cell, last_max));
+            } else {
+                text.push_str(&format!("{cell:<width$}  ", width = widths[column]));
+            }
+        }
+        line(text.trim_end());
+    }
+}
+
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,122 @@
+//! `workhook serve`: receives webhooks and handles them.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Done, Failed, demo, runtime};
+use crate::app::{App, Welcome, WelcomeWebhook};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::handlers::rust::Registry;
+use crate::telemetry;
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Also send itself every known event of both brands, and print what became of each.
+    #[arg(long)]
+    demo: bool,
+}
+
+impl Serve {
+    pub(super) fn run(&self, config: Config, registry: Registry) -> Done {
+        telemetry::init(&config.log).map_err(|error| Failed::Use(error.into()))?;
+        let runtime = runtime()?;
+        let served = runtime.block_on(self.serve(config, registry));
+        // Nothing that is left may hold up the end.
+        runtime.shutdown_background();
+        served
+    }
+
+    async fn serve(&self, config: Config, registry: Registry) -> Done {
+        let shutdown = shutdown()?;
+        let app = App::build(config, registry, Clock::system()).await.context("cannot start")?;
+        let welcome = app.welcome().clone();
+        say(&welcome);
+        let demo = self.demo.then(|| tokio::spawn(demo::run(welcome)));
+        let result = app.run(shutdown).await;
+        if let Some(demo) = demo {
+            demo.abort();
+        }
+        Ok(result.context("stopped")?)
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT; a second one ends the process at once.
+fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
+    let mut received = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(async move {
+        received().await;
+        tokio::spawn(async move {
+            received().await;
+            std::process::exit(1);
+        });
+    })
+}
+
+/// Says where everything is: in full on a terminal, as one line of the log otherwise, without any secret.
+fn say(welcome: &Welcome) {
+    tracing::info!(
+        public = %welcome.public,
+        path = welcome.path,
+        private = %welcome.private,
+        database = %welcome.database.display(),
+        webhooks = welcome.webhooks.len(),
+        handlers = welcome.handlers.len(),
+        "receiving"
+    );
+    for file in
+        welcome.webhooks.iter().filter_map(|webhook| webhook.token_file.as_ref()).chain(&welcome.admin_token_file)
+    {
+        tracing::info!(file = %file.display(), "a token was generated, and lies there");
+    }
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = stderr.write_all(in_full(welcome).as_bytes());
+    }
+}
+
+fn in_full(welcome: &Welcome) -> String {
+    let mut text = String::from("\n");
+    let mut add = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    add("In Leiga or WorkZappy: project settings, Webhooks, New webhook; type Leiga or WorkZappy, and".to_owned());
+    for webhook in &welcome.webhooks {
+        add(webhook_text(webhook, &welcome.path));
+    }
+    add(format!("workhook itself listens at http://{}; put a proxy with TLS in front of it.\n", welcome.public));
+    for (name, kind, events) in &welcome.handlers {
+        add(format!("  handler  {name} ({kind}) gets {events}"));
+    }
+    add(format!("  kept in  {}", welcome.database.display()));
+    add(format!("  API      http://{}/api/v1", welcome.private));
+    if let (Some(token), Some(file)) = (&welcome.admin_token, &welcome.admin_token_file) {
+        add(format!("           credential {} (from {})", token.expose(), file.display()));
+    }
+    add("\nTry it:  workhook send Issue.Update --set data.issue.status.name=Done".to_owned());
+    add("         workhook events list\n".to_owned());
+    text
+}
+
+fn webhook_text(webhook: &WelcomeWebhook, path: &str) -> String {
+    let brand = webhook.brand.map(|brand| format!(" ({})", brand.name())).unwrap_or_default();
+    let token = match (&webhook.token, &webhook.token_file) {
+        (Some(token), Some(file)) => format!("{}  (from {})", token.expose(), file.display()),
+        (Some(_), None) => "as configured".to_owned(),
+        (None, _) => "none".to_owned(),
+    };
+    let path = if webhook.token.is_some() { path.to_owned() } else { format!("{path}/{}", webhook.name) };
+    format!("  webhook  {}{brand}\n    URL    https://your.host{path}\n    Token  {token}", webhook.name)
+}

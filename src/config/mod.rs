@@ -1,0 +1,290 @@
+//! The configuration: the file and the environment, dealt out to the rooms that own the settings.
+//!
+//! It knows what can be set in each room below it, and nothing of what they do with it; no room imports it but the
+//! ones that put the service together. A key is known because there is code that takes it, and for no other reason.
+//!
+//! What always holds: everything that is wrong is said at once, each with its place and with what would be right;
+//! what the environment says wins over the file; and no message has a secret in it.
+
+mod admin;
+mod document;
+mod env;
+mod handler;
+mod http;
+mod ingest;
+mod load;
+mod log;
+mod mistake;
+mod reader;
+mod section;
+mod store;
+mod suggest;
+mod units;
+mod value;
+mod webhook;
+
+pub use env::Env;
+pub use mistake::{ConfigErrors, Mistake, Place};
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::contract::Webhook;
+use crate::dispatch::Policy;
+use crate::handlers;
+use crate::model::HandlerName;
+use crate::routes::Route;
+use crate::secret::Secret;
+use crate::telemetry::LogConfig;
+use document::Document;
+use reader::Reader;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The public door.
+    pub ingest: crate::ingest::Config,
+    /// Who may send. No token in it means two webhooks; it may be empty.
+    pub webhooks: Vec<ConfiguredWebhook>,
+    /// The store.
+    pub store: crate::store::Config,
+    /// The private door.
+    pub admin: crate::admin::Config,
+    /// Who gets which events. No two have one name.
+    pub handlers: Vec<ConfiguredHandler>,
+    /// The log.
+    pub log: LogConfig,
+    /// The file that was read, where there was one.
+    pub source: Option<PathBuf>,
+}
+
+/// A configured webhook.
+#[derive(Debug, Clone)]
+pub struct ConfiguredWebhook {
+    /// What requests are judged by.
+    pub webhook: Webhook,
+    /// Its tokens in the clear, for who sends as the sender would.
+    pub tokens: Vec<Secret>,
+}
+
+/// A configured handler.
+#[derive(Debug, Clone)]
+pub struct ConfiguredHandler {
+    /// Its name.
+    pub name: HandlerName,
+    /// The events that it takes; `None` where the file does not say.
+    pub route: Option<Route>,
+    /// How it is asked.
+    pub policy: Policy,
+    /// What it is.
+    pub kind: KindConfig,
+    /// The line of the file in which it begins.
+    pub line: usize,
+}
+
+/// What a handler is, with what can be set for that kind only.
+#[derive(Debug, Clone)]
+pub enum KindConfig {
+    /// An HTTP endpoint.
+    Http(handlers::http::Config),
+    /// The log.
+    Log,
+    /// A Rust function that is registered under the handler's name.
+    Rust,
+}
+
+impl Config {
+    /// Reads the file that is named here, else by `WORKHOOK_CONFIG`, else `workhook.toml` in the working folder if it
+    /// is there, and the environment on top of it.
+    ///
+    /// # Errors
+    /// With everything that is wrong. A file that was named has to be there.
+    pub fn load(path: Option<&Path>, env: &Env) -> Result<Config, ConfigErrors> {
+        let Some((path, text)) = load::find(Path::new(""), path, env)? else {
+            return Config::parse(None, env);
+        };
+        let config = Config::parse(Some((&path.to_string_lossy(), &text)), env)?;
+        Ok(Config { source: Some(path), ..config })
+    }
+
+    /// Reads a file's text, given with the name that messages call it by, and the environment on top of it.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn parse(text: Option<(&str, &str)>, env: &Env) -> Result<Config, ConfigErrors> {
+        let parsed = text.map(|(name, text)| Document::parse(name, text)).transpose().map_err(ConfigErrors::new)?;
+        let (document, mistakes) = parsed.unzip();
+        let mut reader = Reader::new(document.as_ref(), env, mistakes.unwrap_or_default());
+        let mut config = Config::read(&mut reader);
+        reader.finish()?;
+        config.source = text.map(|(name, _)| PathBuf::from(name));
+        Ok(config)
+    }
+
+    /// Every key that can be set, for example `ingest.listen` and `handler.retry.max`: what the readers ask for when
+    /// there is one table of every kind.
+    #[must_use]
+    pub fn known_keys() -> BTreeSet<String> {
+        let handlers = handler::kinds().map(|kind| format!("[[handler]]\nkind = \"{kind}\"\n"));
+        let text = format!("[[webhook]]\n{}", handlers.collect::<String>());
+        let env = Env::default();
+        let Ok((document, _)) = Document::parse("", &text) else { return BTreeSet::new() };
+        let mut reader = Reader::new(Some(&document), &env, Vec::new());
+        Config::read(&mut reader);
+        reader.into_keys()
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Config {
+        Config {
+            ingest: reader.one("ingest", ingest::read),
+            webhooks: webhook::read_all(reader),
+            store: reader.one("store", store::read),
+            admin: reader.one("admin", admin::read),
+            log: reader.one("log", log::read),
+            handlers: handler::read_all(reader),
+            source: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An environment in which the secret `TOKEN` is set.
+    fn env() -> Env {
+        [("TOKEN", "a-token")].into_iter().collect()
+    }
+
+    /// Reads a file in which nothing is wrong.
+    #[track_caller]
+    pub(super) fn parse(text: &str) -> Config {
+        Config::parse(Some(("w.toml", text)), &env()).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// What is wrong with a file.
+    #[track_caller]
+    pub(super) fn wrong(text: &str) -> Vec<String> {
+        let errors = Config::parse(Some(("w.toml", text)), &env()).expect_err("something is wrong with it");
+        let shown = errors.to_string();
+        assert!(!shown.contains("secret\"") && !shown.contains("123456"), "a secret is shown: {shown}");
+        shown.lines().map(|line| line.strip_prefix("w.toml:").unwrap_or(line).to_owned()).collect()
+    }
+
+    /// What is wrong with an environment, on top of a file.
+    #[track_caller]
+    fn check_variables(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
+        let env = variables.iter().copied().collect();
+        let errors = Config::parse(Some(("w.toml", text)), &env).expect_err("something is wrong with it");
+        assert_eq!(errors.mistakes().iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn without_a_file_everything_has_its_default() {
+        let defaults = format!("{:?}", Config::default());
+        assert_eq!(format!("{:?}", Config::parse(None, &Env::default()).unwrap()), defaults);
+        assert_eq!(format!("{:?}", Config { source: None, ..parse("# nothing") }), defaults);
+    }
+
+    #[test]
+    fn unknown_tables_and_keys_outside_of_tables_are_said_with_what_would_be_right() {
+        let check = |text: &str, expected: &str| assert_eq!(wrong(text), [expected], "{text}");
+        check("[handlers]", "1:2: unknown table `handlers`; did you mean `[[handler]]`?");
+        check("[[webhok]]", "1:3: unknown table `webhok`; did you mean `[[webhook]]`?");
+        check(
+            "[nats]",
+            "1:2: unknown table `nats`; known are `[ingest]`, `[[webhook]]`, `[store]`, `[admin]`, \
+                `[log]` and `[[handler]]`",
+        );
+        check("listen = \"127.0.0.1:80\"", "1:1: unknown key `listen`; write it below `[admin]` or `[ingest]`");
+        check("max_body = \"1MiB\"", "1:1: unknown key `max_body`; write it below `[ingest]`");
+        check(
+            "whatever = 1",
+            "1:1: unknown key `whatever`; known are `[ingest]`, `[[webhook]]`, `[store]`, `[admin]`, \
+                `[log]` and `[[handler]]`",
+        );
+        check("ingest = 1", "1:10: `ingest` is one table, not a value; write [ingest]");
+        check("[[ingest]]", "1:1: `ingest` is one table, not a list of tables; write [ingest]");
+    }
+
+    #[test]
+    fn unknown_variables_are_said_with_what_would_be_right() {
+        check_variables(
+            "",
+            &[("WORKHOOK__INGEST__LISTN", "")],
+            &["WORKHOOK__INGEST__LISTN: unknown variable; did you mean `WORKHOOK__INGEST__LISTEN`?"],
+        );
+        check_variables(
+            "",
+            &[("WORKHOOK__STORE__RETENTION", "")],
+            &["WORKHOOK__STORE__RETENTION: unknown variable; known are `WORKHOOK__STORE__URL`"],
+        );
+        check_variables(
+            "",
+            &[("WORKHOOK__NATS__URL", "")],
+            &["WORKHOOK__NATS__URL: unknown variable; known are `WORKHOOK__ADMIN__LISTEN`, \
+                `WORKHOOK__ADMIN__TOKEN`, `WORKHOOK__INGEST__DRAIN_DELAY`, `WORKHOOK__INGEST__IDLE_TIMEOUT`, \
+                `WORKHOOK__INGEST__LISTEN`, `WORKHOOK__INGEST__MAX_BODY`, \
+                `WORKHOOK__INGEST__MAX_CONNECTIONS`, `WORKHOOK__INGEST__MAX_IN_FLIGHT`, \
+                `WORKHOOK__INGEST__PATH`, `WORKHOOK__INGEST__TRUSTED_PROXIES`, `WORKHOOK__LOG__FORMAT`, \
+                `WORKHOOK__LOG__LEVEL` and `WORKHOOK__STORE__URL`"],
+        );
+        check_variables(
+            "",
+            &[("WORKHOOK__HANDLER__URL", "")],
+            &["WORKHOOK__HANDLER__URL: `[[handler]]` can be set in the file only, since there may be many"],
+        );
+        check_variables(
+            "",
+            &[("WORKHOOK__webhook__NAME", "")],
+            &["WORKHOOK__webhook__NAME: `[[webhook]]` can be set in the file only, since there may be many"],
+        );
+    }
+
+    #[test]
+    fn a_wrong_variable_is_said_by_its_name_and_hides_what_the_file_says() {
+        let variables = [
+            ("WORKHOOK__INGEST__MAX_CONNECTIONS", "none"),
+            ("WORKHOOK__INGEST__TRUSTED_PROXIES", "10.0.0.0/8, there"),
+            ("WORKHOOK__ADMIN__TOKEN", "env:NOT_SET"),
+            ("WORKHOOK__STORE__URL", "postgres://user:password@host/"),
+        ];
+        check_variables(
+            "[ingest]\nmax_connections = 0",
+            &variables,
+            &[
+                "WORKHOOK__ADMIN__TOKEN: the environment variable NOT_SET is not set",
+                "WORKHOOK__INGEST__MAX_CONNECTIONS: expected a whole number from 1 to 100000, found a text",
+                "WORKHOOK__INGEST__TRUSTED_PROXIES: \"there\" is not a network; write for example \
+                \"10.0.0.0/8\" or \"10.1.2.3\"",
+                "WORKHOOK__STORE__URL: PostgreSQL is not in this version; write sqlite:PATH, as in \
+                \"sqlite:workhook-data/workhook.db\"",
+            ],
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_not_utf_8_is_said() {
+        use std::os::unix::ffi::OsStringExt;
+        let value = std::ffi::OsString::from_vec(vec![0xff]);
+        let env: Env = [("WORKHOOK__LOG__LEVEL", value)].into_iter().collect();
+        let errors = Config::parse(None, &env).unwrap_err();
+        assert_eq!(errors.to_string(), "WORKHOOK__LOG__LEVEL: is not UTF-8");
+    }
+
+    #[test]
+    fn a_key_given_twice_does_not_hide_the_other_mistakes_but_what_is_not_toml_does() {
+        assert_eq!(
+            wrong("[log]\nlevel = \"info\"\nlevel = \"warn\"\nformat = 1"),
+            [
+                "3:1: `level` is given twice; take one out",
+                r#"4:10: log.format: expected a text in quotes, as in "auto", found a number"#
+            ]
+        );
+        assert_eq!(
+            wrong("[log]\nlevel = \nformat = 1"),
+            ["2:9: not TOML: string values must be quoted, expected literal string"]
+        );
+    }
+}

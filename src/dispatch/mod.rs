@@ -1,0 +1,68 @@
+//! Dispatch: stored events become deliveries, and deliveries are attempted until they are settled.
+//!
+//! It knows no HTTP and no SQL. What always holds: everything that it does goes on from what is stored, so it may be
+//! ended at any moment; and no handler can hold up another, the planner or the sender.
+
+mod attempt;
+mod lanes;
+mod planner;
+mod policy;
+mod retry;
+
+pub use policy::{Policy, RetryPolicy};
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::lanes::Ends;
+use crate::clock::Clock;
+use crate::handlers::Handler;
+use crate::health::Health;
+use crate::model::HandlerName;
+use crate::routes::Route;
+use crate::store::Store;
+use crate::wake::Wakes;
+
+/// A handler with everything that is set about it.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    /// Its name.
+    pub name: HandlerName,
+    /// Which events it takes.
+    pub route: Route,
+    /// How it is asked.
+    pub policy: Policy,
+    /// What it does.
+    pub handler: Arc<dyn Handler>,
+}
+
+/// What dispatch needs of the house.
+#[derive(Debug, Clone)]
+pub struct House {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Clock,
+    /// The hints that there is something to do.
+    pub wakes: Wakes,
+    /// Where it is said whether planning goes on.
+    pub health: Health,
+}
+
+/// Plans and attempts until `stop`; attempts under way then go on until they end or `cut` ends them.
+pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken, cut: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    for consumer in consumers.clone() {
+        let ends = Ends { stop: stop.clone(), cut: cut.clone() };
+        tasks.spawn(lanes::run(house.clone(), consumer, ends));
+    }
+    tasks.spawn(planner::run(house, consumers, stop));
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            // Nothing in these loops panics by design; if one does, the process must not go on without it.
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The planner: takes stored events in order and decides which handlers get them.
+//!
+//! It is the only one. What always holds: an event is planned by itself, so one that cannot be planned costs nothing
+//! but dead letters of its own (ruling 21).
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Consumer, House};
+use crate::model::{NewDelivery, NotRouted, Plan, StoredEvent};
+use crate::store::StoreError;
+
+/// How many events are planned in one transaction.
+const BATCH: usize = 256;
+/// How often the store is asked though nobody said that there is something.
+const POLL: Duration = Duration::from_secs(5);
+/// How long to wait after the store failed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often planning may begin at an event without getting beyond it.
+const CRASHES_MAX: u32 = 3;
+/// How many unknown names are remembered, to warn of each once.
+const NAMES_MAX: usize = 1000;
+
+/// Plans until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
+pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken) {
+    let mut sleeper = house.wakes.events.sleeper();
+    let mut planner = Planner { house, consumers, stalled: None, warned: HashSet::new() };
+    while !stop.is_cancelled() {
+        let pause = match planner.step().await {
+            Ok(0) => {
+                planner.house.health.set_planner_moving(true);
+                POLL
+            }
+            Ok(_) => {
+                planner.house.health.set_planner_moving(true);
+                continue;
+            }
+            Err(error) => {
+                planner.house.health.set_planner_moving(false);
+                tracing::warn!(error = %error, "planning stands still until the store is available");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleeper.woken() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+struct Planner {
+    house: House,
+    consumers: Vec<Consumer>,
+    /// How often planning began at the first event without getting beyond it; unknown before the first step.
+    stalled: Option<u32>,
+    warned: HashSet<String>,
+}
+
+impl Planner {
+    /// Plans the first events that are not; how many they were.
+    async fn step(&mut self) -> Result<usize, StoreError> {
+        let stalled = match self.stalled {
+            Some(stalled) => stalled,
+            None => *self.stalled.insert(self.house.store.start_planning().await?.stalled),
+        };
+        // After a crash the first event goes alone, so that it is known which one does it.
+        let events = self.house.store.unplanned(if stalled == 0 { BATCH } else { 1 }).await?;
+        let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, stalled)).collect();
+        let count = plans.len();
+        if count > 0 {
+            self.house.store.plan(plans, self.house.clock.now()).await?;
+            self.stalled = Some(0);
+        }
+        Ok(count)
+    }
+
+    fn plan(&mut self, event: &StoredEvent, stalled: u32) -> Plan {
+        if !event.name.is_known() && self.warned.len() < NAMES_MAX && self.warned.insert(event.name.to_string()) {
+            tracing::warn!(event_id = %event.id, name = %event.name, "an event that is not in the vendor's list; it is routed like any other");
+        }
+        if stalled >= CRASHES_MAX {
+            return unplannable(
+                event,
+                &self.consumers,
+                &format!("planning it ended the process {stalled} times in a row"),
+            );
+        }
+        let decide = || decide(event, &self.consumers);
+        catch_unwind(AssertUnwindSafe(decide))
+            .unwrap_or_else(|_| unplannable(event, &self.consumers, "planning it ended in a panic"))
+    }
+}
+
+/// Which handlers get an event, and why the others do not.
+fn decide(event: &StoredEvent, consumers: &[Consumer]) -> Plan {
+    let mut plan = Plan { position: event.position, deliveries: Vec::new(), not_routed: Vec::new() };
+    for consumer in consumers {
+        match consumer.route.judge(&event.name) {
+            Ok(()) => plan.deliveries.push(delivery(event, consumer, None)),
+            Err(clause) => plan.not_routed.push(NotRouted { handler: consumer.name.to_string(), clause }),
+        }
+    }
+    plan
+}
+
+fn unplannable(event: &StoredEvent, consumers: &[Consumer], reason: &str) -> Plan {
+    tracing::error!(event_id = %event.id, reason, "an event could not be planned");
+    let dead = |consumer| delivery(event, consumer, Some(reason.to_owned()));
+    Plan { position: event.position, deliveries: consumers.iter().map(dead).collect(), not_routed: Vec::new() }
+}
+
+fn delivery(event: &StoredEvent, consumer: &Consumer, dead: Option<String>) -> NewDelivery {
+    let entity = event.entity.as_ref().filter(|_| consumer.policy.ordered);
+    NewDelivery { handler: consumer.name.clone(), lane: entity.map(|entity| entity.as_str().to_owned()), dead }
+}

@@ -1,0 +1,65 @@
+//! Whether the service is ready: one small state that whoever knows sets and both doors tell.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The state of the service. Copies share it.
+#[derive(Debug, Clone, Default)]
+pub struct Health(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    store_writable: AtomicBool,
+    planner_moving: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Health {
+    /// Whether the last trial write was good.
+    pub fn set_store_writable(&self, writable: bool) {
+        self.0.store_writable.store(writable, Ordering::Relaxed);
+    }
+
+    /// Whether planning goes on, or has nothing to do.
+    pub fn set_planner_moving(&self, moving: bool) {
+        self.0.planner_moving.store(moving, Ordering::Relaxed);
+    }
+
+    /// The service is about to stop.
+    pub fn start_draining(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ready, or why not in one word.
+    ///
+    /// # Errors
+    /// With `draining`, `store` or `planner`.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        if self.0.draining.load(Ordering::Relaxed) {
+            Err("draining")
+        } else if !self.0.store_writable.load(Ordering::Relaxed) {
+            Err("store")
+        } else if !self.0.planner_moving.load(Ordering::Relaxed) {
+            Err("planner")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_everything_is_and_says_what_is_not() {
+        let health = Health::default();
+        assert_eq!(health.ready(), Err("store"));
+        health.set_store_writable(true);
+        assert_eq!(health.ready(), Err("planner"));
+        health.set_planner_moving(true);
+        assert_eq!(health.ready(), Ok(()));
+        health.clone().start_draining();
+        assert_eq!(health.ready(), Err("draining"));
+    }
+}

@@ -1,0 +1,87 @@
+//! The public door: it checks a request, has it stored, and answers; nothing else is on this path.
+//!
+//! It knows no route, no handler and no template. What always holds: 200 leaves only after the store has said that
+//! the event is durable; the token is checked before any of the body is read; and every request has its answer by its
+//! own deadline, whatever the store does.
+//!
+//! When the peer leaves in the middle, hyper drops the request's future. Before the store has it, nothing is kept;
+//! afterwards the event stands, and the sender's retry is a duplicate.
+
+mod answer;
+mod body;
+mod config;
+mod peer;
+mod receive;
+mod tally;
+
+pub use config::Config;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::answer::Answer;
+use self::body::Budget;
+use self::tally::Tally;
+use crate::clock::Clock;
+use crate::connections::{self, Limits};
+use crate::contract::Webhooks;
+use crate::health::Health;
+use crate::store::Store;
+
+/// What the door needs of the house.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    config: Arc<Config>,
+    webhooks: Arc<Webhooks>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    health: Health,
+    budget: Budget,
+    tally: Arc<Tally>,
+}
+
+impl Ingest {
+    /// A door that is not open yet.
+    #[must_use]
+    pub fn new(config: Config, webhooks: Webhooks, store: Arc<dyn Store>, clock: Clock, health: Health) -> Ingest {
+        let budget = Budget::new(config.max_in_flight);
+        let (config, webhooks) = (Arc::new(config), Arc::new(webhooks));
+        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default() }
+    }
+
+    /// The routes of the door.
+    pub fn router(&self) -> Router {
+        let path = &self.config.path;
+        let receive = || post(receive::receive).fallback(answer::method_not_allowed);
+        Router::new()
+            .route(path, receive())
+            .route(&format!("{path}/{{webhook}}"), receive())
+            .route("/healthz", get(answer::alive).fallback(answer::method_not_allowed))
+            .route("/readyz", get(answer::ready).fallback(answer::method_not_allowed))
+            .fallback(answer::not_found)
+            .layer(CatchPanicLayer::custom(answer::panicked))
+            .with_state(self.clone())
+    }
+
+    /// Serves until it is told to stop, then answers what is in.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        let limits = Limits {
+            connections: self.config.max_connections,
+            idle: self.config.idle_timeout,
+            head: self.config.body_deadline,
+            overload: answer::OVERLOAD,
+        };
+        let counting = CancellationToken::new();
+        let count = tally::run(Arc::clone(&self.tally), Arc::clone(&self.store), counting.clone());
+        let serve = async {
+            connections::serve(listener, self.router(), limits, stop).await;
+            counting.cancel();
+        };
+        tokio::join!(serve, count);
+    }
+}
