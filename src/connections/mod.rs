@@ -119,6 +119,8 @@ async fn connection(door: Arc<Door>, stream: TcpStream, peer: SocketAddr) {
         .header_read_timeout(door.limits.idle)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_MAX)
+        // Who has sent all that he will send may still wait for the answer.
+        .half_close(true)
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

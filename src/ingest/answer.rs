@@ -12,7 +12,7 @@ use crate::contract::Refusal;
 
 /// What a connection over the cap is told.
 pub(super) const OVERLOAD: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-    retry-after: 2\r\nconnection: close\r\ncontent-length: 52\r\n\r\n\
+    retry-after: 2\r\nconnection: close\r\ncontent-length: 54\r\n\r\n\
     {\"errcode\":503,\"errmsg\":\"too many connections; retry\"}";
 
 /// After how many seconds a request that was shed is welcome again.

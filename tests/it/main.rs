@@ -1,0 +1,7 @@
+//! The service from outside: the real app on port 0 with a store of its own, real sockets, a real receiver.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests included")]
+
+mod support;
+
+mod answers;

@@ -1,0 +1,172 @@
+//! The real app, with both doors on port 0 and a store in a folder of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use workhook::Registry;
+use workhook::admin::api::wire;
+use workhook::app::{App, RunError};
+use workhook::clock::Clock;
+use workhook::config::{Config, Env};
+use workhook::store::Store;
+
+use super::{Post, until};
+
+/// The token of the webhook `product`, which takes everything.
+pub(crate) const TOKEN: &str = "test-token-0123456789";
+
+/// A handler that gets nothing, so that events are not logged for want of any.
+const QUIET: &str = "[[handler]]\nname = \"quiet\"\nkind = \"log\"\nevents = [\"No.Such\"]";
+
+/// A running app.
+pub(crate) struct TestApp {
+    pub(crate) public: SocketAddr,
+    pub(crate) private: SocketAddr,
+    pub(crate) store: Arc<dyn Store>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), RunError>>,
+    folder: Arc<TempDir>,
+}
+
+/// How an app is made.
+pub(crate) struct Builder {
+    config: String,
+    registry: Registry,
+    clock: Clock,
+    folder: Arc<TempDir>,
+}
+
+impl TestApp {
+    /// An app with these lines of configuration beside the doors, the store and the webhook `product`.
+    pub(crate) fn with(config: &str) -> Builder {
+        Builder {
+            config: config.to_owned(),
+            registry: Registry::default(),
+            clock: Clock::system(),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+        }
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("workhook.db")
+    }
+
+    /// Asks the API, and fails where it does not answer with what was asked for.
+    pub(crate) async fn api<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+        let response = reqwest::get(format!("http://{}/api/v1/{path}", self.private)).await.unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    }
+
+    /// Every event that is kept, the oldest first.
+    pub(crate) async fn events(&self) -> Vec<wire::EventSummary> {
+        let mut events: Vec<wire::EventSummary> = Vec::new();
+        let mut path = "events?limit=200".to_owned();
+        loop {
+            let page: wire::Events = self.api(&path).await;
+            events.extend(page.events);
+            match page.next {
+                Some(next) => path = format!("events?limit=200&before={next}"),
+                None => break,
+            }
+        }
+        events.reverse();
+        events
+    }
+
+    /// All that is known of an event.
+    pub(crate) async fn event(&self, id: &str) -> wire::EventDetail {
+        self.api(&format!("events/{id}")).await
+    }
+
+    /// How it is going.
+    pub(crate) async fn health(&self) -> wire::Health {
+        self.api("health").await
+    }
+
+    /// Sends a request, and fails where it is not acknowledged.
+    pub(crate) async fn send(&self, post: Post) {
+        let answer = post.send(self.public).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"errcode":0}"#));
+    }
+
+    /// Waits until every event is planned and no delivery is pending.
+    pub(crate) async fn settled(&self) -> wire::Health {
+        until("nothing is pending any more", || async {
+            let health = self.health().await;
+            let pending = health.deliveries.iter().any(|count| count.state == "pending");
+            (health.unplanned == 0 && !pending).then_some(health)
+        })
+        .await
+    }
+
+    /// Tells it to stop, and waits until it has; the folder stays for another app.
+    pub(crate) async fn stop(self) -> Arc<TempDir> {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+        self.folder
+    }
+
+    /// Ends without any order, as a killed process does for all that matters to the store.
+    pub(crate) async fn restarted(self, config: &str) -> TestApp {
+        let folder = self.stop().await;
+        TestApp::with(config).folder(folder).start().await
+    }
+}
+
+impl Builder {
+    /// With functions.
+    pub(crate) fn functions(self, register: impl FnOnce(Registry) -> Registry) -> Builder {
+        Builder { registry: register(self.registry), ..self }
+    }
+
+    /// With another clock.
+    pub(crate) fn clock(self, clock: &Clock) -> Builder {
+        Builder { clock: clock.clone(), ..self }
+    }
+
+    /// With the store of an app that has stopped.
+    pub(crate) fn folder(self, folder: Arc<TempDir>) -> Builder {
+        Builder { folder, ..self }
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub(crate) async fn start(self) -> TestApp {
+        let base = format!(
+            r#"
+            [store]
+            url = "sqlite:{}"
+            [admin]
+            listen = "127.0.0.1:0"
+            [[webhook]]
+            name = "product"
+            tokens = ["{TOKEN}"]
+            "#,
+            self.folder.path().join("workhook.db").display()
+        );
+        let ingest = if self.config.contains("[ingest]") { "" } else { "[ingest]" };
+        // The tests' own lines come first, so that they can go on in the table of the public door.
+        let quiet = if self.config.contains("[[handler]]") { "" } else { QUIET };
+        let text = format!("{ingest}\n{}\n{base}\n{quiet}", self.config);
+        let text = text.replacen("[ingest]", "[ingest]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"0s\"", 1);
+        let config =
+            Config::parse(Some(("test.toml", &text)), &Env::default()).unwrap_or_else(|error| panic!("{error}"));
+        let app = App::build(config, self.registry, self.clock).await.unwrap();
+        let (public, private, store) = (app.welcome().public, app.welcome().private, app.store());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(app.run(stop.clone().cancelled_owned()));
+        let app = TestApp { public, private, store, stop, task, folder: self.folder };
+        until("it is ready", || async {
+            let ready = reqwest::get(format!("http://{private}/readyz")).await.ok()?;
+            ready.status().is_success().then_some(())
+        })
+        .await;
+        app
+    }
+}
