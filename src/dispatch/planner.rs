@@ -89,10 +89,14 @@ impl Planner {
                 &format!("planning it ended the process {stalled} times in a row"),
             );
         }
-        let decide = || decide(event, &self.consumers);
-        catch_unwind(AssertUnwindSafe(decide))
-            .unwrap_or_else(|_| unplannable(event, &self.consumers, "planning it ended in a panic"))
+        by_itself(event, &self.consumers, decide)
     }
+}
+
+/// Decides on one event so that a panic is its own affair.
+fn by_itself(event: &StoredEvent, consumers: &[Consumer], decide: fn(&StoredEvent, &[Consumer]) -> Plan) -> Plan {
+    catch_unwind(AssertUnwindSafe(|| decide(event, consumers)))
+        .unwrap_or_else(|_| unplannable(event, consumers, "planning it ended in a panic"))
 }
 
 /// Which handlers get an event, and why the others do not.
@@ -116,4 +120,79 @@ fn unplannable(event: &StoredEvent, consumers: &[Consumer], reason: &str) -> Pla
 fn delivery(event: &StoredEvent, consumer: &Consumer, dead: Option<String>) -> NewDelivery {
     let entity = event.entity.as_ref().filter(|_| consumer.policy.ordered);
     NewDelivery { handler: consumer.name.clone(), lane: entity.map(|entity| entity.as_str().to_owned()), dead }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::contract::{RawHead, RawRequest, Token, Webhook, WebhookName, Webhooks, check};
+    use crate::dispatch::Policy;
+    use crate::handlers::log::LogHandler;
+    use crate::health::Health;
+    use crate::model::HandlerName;
+    use crate::routes::Route;
+    use crate::store::{Config, SqliteStore, Store};
+    use crate::wake::Wakes;
+    use std::sync::Arc;
+
+    fn consumer(name: &str) -> Consumer {
+        let name = HandlerName::parse(name).unwrap();
+        Consumer { name, route: Route::everything(), policy: Policy::default(), handler: Arc::new(LogHandler) }
+    }
+
+    async fn planner(folder: &tempfile::TempDir, events: usize) -> Planner {
+        let wakes = Wakes::default();
+        let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
+        let store = SqliteStore::open(&config, &wakes).unwrap();
+        let webhook = Webhook {
+            name: WebhookName::parse("product").unwrap(),
+            brand: None,
+            ids: Vec::new(),
+            tokens: vec![Token::parse("t").unwrap()],
+            tokenless: false,
+        };
+        let webhooks = Webhooks::new(vec![webhook]).unwrap();
+        let clock = Clock::system();
+        for _ in 0..events {
+            let headers = [("x-leiga-event", "Issue.Update"), ("x-leiga-token", "t")];
+            let headers =
+                headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            let head = RawHead { path: None, headers: &headers, received_at: clock.now(), peer: None };
+            store.append(check(RawRequest { head, body: "{}".into() }, &webhooks).unwrap()).await.unwrap();
+        }
+        let house = House { store: Arc::new(store), clock, wakes, health: Health::default() };
+        Planner { house, consumers: vec![consumer("a"), consumer("b")], stalled: None, warned: HashSet::new() }
+    }
+
+    #[tokio::test]
+    async fn ruling_21_an_event_whose_planning_panics_is_dead_for_every_handler_and_the_rest_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let planner = planner(&folder, 1).await;
+        let event = planner.house.store.unplanned(1).await.unwrap().remove(0);
+        let plan = by_itself(&event, &planner.consumers, |_, _| panic!("a condition that cannot be"));
+        assert_eq!(plan.deliveries.len(), 2);
+        assert!(
+            plan.deliveries.iter().all(|delivery| delivery.dead.as_deref() == Some("planning it ended in a panic"))
+        );
+        assert!(
+            by_itself(&event, &planner.consumers, decide).deliveries.iter().all(|delivery| delivery.dead.is_none())
+        );
+    }
+
+    #[tokio::test]
+    async fn ruling_21_after_three_crashes_in_a_row_the_first_event_is_dead_and_the_rest_is_planned() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut planner = planner(&folder, 3).await;
+        for _ in 0..CRASHES_MAX {
+            // A start of planning that got no further, as a crash leaves it.
+            planner.house.store.start_planning().await.unwrap();
+        }
+        while planner.step().await.unwrap() > 0 {}
+        let deliveries =
+            planner.house.store.deliveries(crate::store::DeliveryQuery { limit: 10, ..Default::default() });
+        let dead: Vec<i64> =
+            deliveries.await.unwrap().iter().filter(|one| one.reason.is_some()).map(|one| one.position.0).collect();
+        assert_eq!(dead, [1, 1]);
+    }
 }

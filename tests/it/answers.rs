@@ -465,3 +465,23 @@ async fn ruling_10_bodies_over_the_budget_are_503() {
     until("the budget is given back", || async { (big.send(app.public).await.status == 200).then_some(()) }).await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn one_request_that_cannot_be_stored_does_not_fail_its_neighbours() {
+    let app = TestApp::with("").start().await;
+    let other = rusqlite::Connection::open(app.database()).unwrap();
+    let poison = "CREATE TRIGGER poison BEFORE INSERT ON events WHEN NEW.occurrence_id = 'poison'
+                  BEGIN SELECT raise(ABORT, 'poison'); END";
+    other.execute_batch(poison).unwrap();
+    let mut sending = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        let post = Post::new(Brand::Leiga, "Issue.Update");
+        let (post, to) = (if n == 50 { post.set("ID", "poison") } else { post }, app.public);
+        sending.spawn(async move { (n, post.send(to).await) });
+    }
+    for (n, answer) in sending.join_all().await {
+        assert_eq!(answer.status, if n == 50 { 503 } else { 200 }, "{n}");
+    }
+    assert_eq!(kept(&app).await.events, 99);
+    app.stop().await;
+}

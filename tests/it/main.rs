@@ -5,3 +5,12 @@
 mod support;
 
 mod answers;
+mod crash;
+mod delivering;
+mod example;
+mod http_handler;
+mod order;
+mod same_event;
+mod shutdown;
+mod stuck;
+mod way;

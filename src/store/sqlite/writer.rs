@@ -346,3 +346,67 @@ fn is_untrustworthy(error: &rusqlite::Error) -> bool {
     let codes = [ErrorCode::SystemIoFailure, ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
     error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{RawHead, RawRequest, Token, Webhook, WebhookName, Webhooks, check};
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
+    fn accepted(body: Bytes) -> Accepted {
+        let webhook = Webhook {
+            name: WebhookName::parse("product").unwrap(),
+            brand: None,
+            ids: Vec::new(),
+            tokens: vec![Token::parse("t").unwrap()],
+            tokenless: false,
+        };
+        let headers = [("x-leiga-event", "Issue.Update"), ("x-leiga-token", "t")];
+        let headers =
+            headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let head = RawHead { path: None, headers: &headers, received_at: Timestamp::UNIX_EPOCH, peer: None };
+        check(RawRequest { head, body }, &Webhooks::new(vec![webhook]).unwrap()).unwrap()
+    }
+
+    /// Hands a request to a writer that nobody runs; whether it took it.
+    async fn takes(writer: &Writer, body: &Bytes) -> bool {
+        let append = writer.append(accepted(body.clone()));
+        tokio::select! {
+            biased;
+            answer = append => !matches!(answer, Err(StoreError::Busy)),
+            () = std::future::ready(()) => true,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_in_number_and_in_bytes() {
+        let writer = Writer::new();
+        for _ in 0..WAITING_MAX {
+            assert!(takes(&writer, &Bytes::from_static(b"{}")).await);
+        }
+        assert!(!takes(&writer, &Bytes::from_static(b"{}")).await);
+
+        let writer = Writer::new();
+        let large = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(WAITING_BYTES_MAX / 4)));
+        assert_eq!(
+            [takes(&writer, &large).await, takes(&writer, &large).await, takes(&writer, &large).await],
+            [true; 3]
+        );
+        assert!(!takes(&writer, &large).await);
+        assert!(takes(&writer, &Bytes::from_static(b"{}")).await, "a small one still fits");
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_a_request_larger_than_that_goes_alone() {
+        let mut queue = Queue::default();
+        let large = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(BATCH_BYTES_MAX)));
+        for body in [large, Bytes::from_static(b"{}"), Bytes::from_static(b"{}")] {
+            queue.bytes += body.len();
+            queue.requests.push_back(Request { accepted: accepted(body), reply: oneshot::channel().0 });
+        }
+        assert_eq!(queue.take().requests.len(), 1);
+        assert_eq!(queue.take().requests.len(), 2);
+        assert_eq!(queue.bytes, 0);
+    }
+}

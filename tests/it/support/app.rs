@@ -138,25 +138,19 @@ impl Builder {
 
     /// Starts it, and waits until it is ready.
     pub(crate) async fn start(self) -> TestApp {
-        let base = format!(
-            r#"
-            [store]
-            url = "sqlite:{}"
-            [admin]
-            listen = "127.0.0.1:0"
-            [[webhook]]
-            name = "product"
-            tokens = ["{TOKEN}"]
-            "#,
-            self.folder.path().join("workhook.db").display()
-        );
-        let ingest = if self.config.contains("[ingest]") { "" } else { "[ingest]" };
-        // The tests' own lines come first, so that they can go on in the table of the public door.
         let quiet = if self.config.contains("[[handler]]") { "" } else { QUIET };
-        let text = format!("{ingest}\n{}\n{base}\n{quiet}", self.config);
-        let text = text.replacen("[ingest]", "[ingest]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"0s\"", 1);
-        let config =
-            Config::parse(Some(("test.toml", &text)), &Env::default()).unwrap_or_else(|error| panic!("{error}"));
+        let webhook = format!("[[webhook]]\nname = \"product\"\ntokens = [\"{TOKEN}\"]");
+        let text = format!("{}\n{webhook}\n{quiet}", self.config);
+        let drain_delay = if self.config.contains("drain_delay") { None } else { Some("0s".to_owned()) };
+        let settings = [
+            ("INGEST__LISTEN", Some("127.0.0.1:0".to_owned())),
+            ("INGEST__DRAIN_DELAY", drain_delay),
+            ("ADMIN__LISTEN", Some("127.0.0.1:0".to_owned())),
+            ("STORE__URL", Some(format!("sqlite:{}", self.folder.path().join("workhook.db").display()))),
+        ];
+        let env: Env =
+            settings.into_iter().filter_map(|(key, value)| Some((format!("WORKHOOK__{key}"), value?))).collect();
+        let config = Config::parse(Some(("test.toml", &text)), &env).unwrap_or_else(|error| panic!("{error}"));
         let app = App::build(config, self.registry, self.clock).await.unwrap();
         let (public, private, store) = (app.welcome().public, app.welcome().private, app.store());
         let stop = CancellationToken::new();

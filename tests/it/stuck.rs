@@ -1,0 +1,117 @@
+//! A store that never answers: the sender gets an answer all the same (promise 3).
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use workhook::clock::Clock;
+use workhook::contract::{Accepted, Brand, Rejected, Token, Webhook, WebhookName, Webhooks};
+use workhook::health::Health;
+use workhook::ingest::{Config, Ingest};
+use workhook::model::{DeliveryId, DeliveryRecord, EventId, EventRecord, Plan, RejectedId, Settlement, StoredEvent};
+use workhook::store::{
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, PlanStart, RefusalCount, RejectedRow,
+    Settled, Store, StoreError,
+};
+
+use crate::support::{Post, TOKEN};
+
+#[derive(Debug)]
+struct Stuck;
+
+#[async_trait]
+impl Store for Stuck {
+    async fn append(&self, _: Accepted) -> Result<Appended, StoreError> {
+        pending().await
+    }
+    async fn reject(&self, _: Rejected) -> Result<RejectedId, StoreError> {
+        pending().await
+    }
+    async fn count_refusals(&self, _: Vec<RefusalCount>) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn start_planning(&self) -> Result<PlanStart, StoreError> {
+        pending().await
+    }
+    async fn unplanned(&self, _: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        pending().await
+    }
+    async fn plan(&self, _: Vec<Plan>, _: Timestamp) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn claim(&self, _: ClaimRequest) -> Result<Claims, StoreError> {
+        pending().await
+    }
+    async fn settle(&self, _: Settlement) -> Result<Settled, StoreError> {
+        pending().await
+    }
+    async fn release(&self, _: Vec<(DeliveryId, i64)>) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn event(&self, _: EventId) -> Result<Option<EventRecord>, StoreError> {
+        pending().await
+    }
+    async fn events(&self, _: EventQuery) -> Result<Vec<EventRow>, StoreError> {
+        pending().await
+    }
+    async fn deliveries(&self, _: DeliveryQuery) -> Result<Vec<DeliveryRecord>, StoreError> {
+        pending().await
+    }
+    async fn rejected(&self, _: usize) -> Result<Vec<RejectedRow>, StoreError> {
+        pending().await
+    }
+    async fn refusals(&self, _: usize) -> Result<Vec<RefusalCount>, StoreError> {
+        pending().await
+    }
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        pending().await
+    }
+    async fn probe(&self) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn failed(&self) -> StoreError {
+        pending().await
+    }
+    async fn close(&self) {}
+}
+
+/// A public door before a store that never answers.
+async fn door() -> SocketAddr {
+    let webhook = Webhook {
+        name: WebhookName::parse("product").unwrap(),
+        brand: None,
+        ids: Vec::new(),
+        tokens: vec![Token::parse(TOKEN).unwrap()],
+        tokenless: false,
+    };
+    let webhooks = Webhooks::new(vec![webhook]).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let ingest = Ingest::new(Config::default(), webhooks, Arc::new(Stuck), Clock::system(), Health::default());
+    tokio::spawn(ingest.run(listener, CancellationToken::new()));
+    address
+}
+
+#[tokio::test]
+async fn ruling_09_the_answer_is_there_by_two_seconds_whether_the_store_answers_or_not() {
+    let to = door().await;
+    let good = Post::new(Brand::Leiga, "Issue.Update");
+    let mut sending = tokio::task::JoinSet::new();
+    for post in [good.clone(), good.clone().body("[]"), good.set("Event", "no name")] {
+        sending.spawn(async move {
+            let began = Instant::now();
+            (post.send(to).await, began.elapsed())
+        });
+    }
+    for (answer, took) in sending.join_all().await {
+        assert_eq!((answer.status, answer.errcode()), (503, 503), "{answer:?}");
+        assert!(answer.head.contains("retry-after: 2"), "{answer:?}");
+        assert!((Duration::from_millis(1900)..Duration::from_millis(2900)).contains(&took), "{took:?}");
+    }
+}
