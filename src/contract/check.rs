@@ -307,27 +307,13 @@ impl Rejected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Token, Webhooks};
+    use crate::contract::sample::{headers, webhook};
     use http::{HeaderName, HeaderValue};
     use proptest::prelude::*;
 
     fn webhooks() -> Webhooks {
-        let webhook = |name: &str, brand, token: &str| Webhook {
-            name: WebhookName::parse(name).unwrap(),
-            brand,
-            ids: Vec::new(),
-            tokens: vec![Token::parse(token).unwrap()],
-            tokenless: false,
-        };
         let zappy = webhook("zappy", Some(Brand::WorkZappy), "zappy-token");
         Webhooks::new(vec![webhook("product", None, "token"), zappy]).unwrap()
-    }
-
-    fn headers(pairs: &[(&str, &[u8])]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &[u8])| {
-            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap())
-        };
-        pairs.iter().map(pair).collect()
     }
 
     fn raw<'a>(headers: &'a HeaderMap, body: &[u8]) -> RawRequest<'a> {

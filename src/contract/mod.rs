@@ -16,6 +16,8 @@ mod kept;
 mod keys;
 mod objects;
 mod read;
+#[cfg(test)]
+pub(crate) mod sample;
 mod skim;
 mod views;
 mod webhook;

@@ -89,11 +89,10 @@ async fn a_handler_that_fails_at_random_never_sees_an_event_before_the_one_befor
     let health = app.settled().await;
     assert_eq!(*watch.broken.lock().unwrap(), Vec::<String>::new());
     assert_eq!(health.events, EVENTS);
+    app.stop().await;
     let issues = watch.issues.lock().unwrap();
     assert_eq!(issues.len() as u64, ISSUES);
     assert_eq!(issues.values().map(|issue| issue.handled).sum::<u64>(), EVENTS);
-    drop(issues);
-    app.stop().await;
 }
 
 #[tokio::test]

@@ -350,24 +350,8 @@ fn is_untrustworthy(error: &rusqlite::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{RawHead, RawRequest, Token, Webhook, WebhookName, Webhooks, check};
+    use crate::contract::sample::accepted;
     use bytes::Bytes;
-    use jiff::Timestamp;
-
-    fn accepted(body: Bytes) -> Accepted {
-        let webhook = Webhook {
-            name: WebhookName::parse("product").unwrap(),
-            brand: None,
-            ids: Vec::new(),
-            tokens: vec![Token::parse("t").unwrap()],
-            tokenless: false,
-        };
-        let headers = [("x-leiga-event", "Issue.Update"), ("x-leiga-token", "t")];
-        let headers =
-            headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let head = RawHead { path: None, headers: &headers, received_at: Timestamp::UNIX_EPOCH, peer: None };
-        check(RawRequest { head, body }, &Webhooks::new(vec![webhook]).unwrap()).unwrap()
-    }
 
     /// Hands a request to a writer that nobody runs; whether it took it.
     async fn takes(writer: &Writer, body: &Bytes) -> bool {
