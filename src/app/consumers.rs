@@ -29,7 +29,7 @@ pub(super) fn build(configured: Vec<ConfiguredHandler>, registry: Registry) -> R
             name,
             route: Route::everything_and_the_test(),
             policy: Policy::default(),
-            handler: Arc::new(LogHandler),
+            handler: Arc::new(LogHandler::default()),
         });
         consumers.extend(log);
     }
@@ -39,7 +39,7 @@ pub(super) fn build(configured: Vec<ConfiguredHandler>, registry: Registry) -> R
 fn consumer(configured: ConfiguredHandler, functions: &mut Vec<Registered>) -> Result<Consumer, BuildError> {
     let ConfiguredHandler { name, route, policy, kind, .. } = configured;
     let (handler, by_default): (Arc<dyn Handler>, _) = match kind {
-        KindConfig::Log => (Arc::new(LogHandler), Route::everything()),
+        KindConfig::Log => (Arc::new(LogHandler::default()), Route::everything()),
         KindConfig::Http(config) => {
             let client = |source| BuildError::Client { name: name.to_string(), source };
             (Arc::new(HttpHandler::new(config).map_err(client)?), Route::everything())

@@ -7,6 +7,7 @@
 mod consumers;
 mod generated;
 mod supervise;
+mod threads;
 
 pub use supervise::RunError;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::TcpListener;
 
+use self::threads::HandlerThreads;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -42,6 +44,7 @@ pub struct App {
     public: TcpListener,
     private: TcpListener,
     drain_delay: std::time::Duration,
+    threads: HandlerThreads,
     welcome: Welcome,
 }
 
@@ -96,6 +99,9 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The threads.
+    #[error("cannot start the threads of the handlers")]
+    Threads(#[source] std::io::Error),
     /// A generated secret.
     #[error("cannot keep the generated secret in {path}")]
     Secret {
@@ -195,8 +201,9 @@ impl App {
         let drain_delay = config.ingest.drain_delay;
         let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
         let admin = Admin::new(&admin, Arc::clone(&store), clock.clone(), health.clone());
-        let house = House { store, clock, wakes, health };
-        Ok(App { ingest, admin, house, consumers, public, private, drain_delay, welcome })
+        let threads = HandlerThreads::start()?;
+        let house = House { store, clock, wakes, health, handlers: threads.handle() };
+        Ok(App { ingest, admin, house, consumers, public, private, drain_delay, threads, welcome })
     }
 
     /// The store, for a program that looks into it beside serving.

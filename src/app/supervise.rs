@@ -83,6 +83,7 @@ impl App {
             tasks.abort_all();
         }
         store.close().await;
+        drop(self.threads);
         tracing::info!("stopped");
         result
     }

@@ -126,7 +126,10 @@ fn run(cli: Cli, registry: Registry) -> Done {
     let load = || Config::load(common.config.as_deref(), &Env::of_process());
     match command {
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "workhook", &mut std::io::stdout());
+            // In memory first: it panics where nobody reads what it writes.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "workhook", &mut script);
+            output::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
         Command::Check => check::run(load(), common.json),

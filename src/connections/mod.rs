@@ -38,6 +38,8 @@ const HEAD_MAX: usize = 16 << 10;
 const TURNED_AWAY_MAX: usize = 64;
 /// How long one over the cap may take to read that it is.
 const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
+/// How long a connection that is to be closed may take to be answered.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// How long to wait after an accept that failed, so that a lack of descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -123,12 +125,18 @@ async fn connection(door: Arc<Door>, stream: TcpStream, peer: SocketAddr) {
         .half_close(true)
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
+    let told = async {
+        tokio::select! {
+            () = door.stop.cancelled() => {}
+            () = slot.told_to_close() => {}
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = async { tokio::select! { () = door.stop.cancelled() => {}, () = slot.told_to_close() => {} } } => {
-            // What is in is still answered.
+        () = told => {
+            // What is in is still answered, but not for ever to one who does not read.
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::time::timeout(CLOSE_WITHIN, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

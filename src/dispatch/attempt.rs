@@ -6,8 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Consumer, retry};
-use crate::clock::Clock;
+use super::{Consumer, House, retry};
 use crate::handlers::{Failure, FailureKind, Success};
 use crate::model::{Claimed, Ended, NextStep, Outcome, Settlement};
 
@@ -18,19 +17,19 @@ const RESPONSE_MAX: usize = 4096;
 
 /// Asks the handler. It never panics and never hangs, whatever the handler does.
 pub(super) async fn attempt(
-    clock: &Clock,
+    house: &House,
     consumer: &Consumer,
     claimed: &Claimed,
     cut: &CancellationToken,
 ) -> Settlement {
     let policy = &consumer.policy;
-    let (started_at, started) = (clock.now(), Instant::now());
+    let (started_at, started) = (house.clock.now(), Instant::now());
     let result = if claimed.attempt > policy.retry.attempts {
         Err(Failure::permanent(format!("all {} attempts are used up; the last was lost", claimed.attempt - 1)))
     } else {
-        ask(consumer, claimed, cut).await
+        ask(house, consumer, claimed, cut).await
     };
-    let at = clock.now();
+    let at = house.clock.now();
     let (ended, next, said) = match result {
         Ok(Success { status, message, response }) => {
             (Ended::Delivered, NextStep::Delivered, (status, message, response))
@@ -54,11 +53,16 @@ pub(super) async fn attempt(
     Settlement { id: claimed.id, epoch: claimed.epoch, attempt: claimed.attempt, outcome, next, at }
 }
 
-async fn ask(consumer: &Consumer, claimed: &Claimed, cut: &CancellationToken) -> Result<Success, Failure> {
+async fn ask(
+    house: &House,
+    consumer: &Consumer,
+    claimed: &Claimed,
+    cut: &CancellationToken,
+) -> Result<Success, Failure> {
     let timeout = consumer.policy.timeout;
     let (handler, delivery) = (Arc::clone(&consumer.handler), claimed.clone());
     // In a task of its own, so that a panic is an answer like any other.
-    let asked = AbortOnDropHandle::new(tokio::spawn(async move { handler.handle(&delivery).await }));
+    let asked = AbortOnDropHandle::new(house.handlers.spawn(async move { handler.handle(&delivery).await }));
     tokio::select! {
         answer = asked => answer.unwrap_or_else(|error| Err(Failure::transient(panic_text(error)))),
         () = tokio::time::sleep(timeout) => Err(Failure::transient(format!("no answer within {timeout:?}"))),

@@ -98,7 +98,7 @@ impl Lanes {
             }
             return;
         }
-        let settlement = attempt::attempt(&self.house.clock, &self.consumer, &claimed, &self.ends.cut).await;
+        let settlement = attempt::attempt(&self.house, &self.consumer, &claimed, &self.ends.cut).await;
         let mut settling = std::pin::pin!(self.settle(&claimed, settlement));
         let settled = tokio::select! {
             biased;

@@ -13,6 +13,7 @@ pub use policy::{Policy, RetryPolicy};
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +50,9 @@ pub struct House {
     pub wakes: Wakes,
     /// Where it is said whether planning goes on.
     pub health: Health,
+    /// The threads that handlers run on. They are not those of the doors: whatever a handler does to its thread, the
+    /// sender is answered.
+    pub handlers: Handle,
 }
 
 /// Plans and attempts until `stop`; attempts under way then go on until they end or `cut` ends them.

@@ -135,10 +135,16 @@ mod tests {
     use crate::store::{Config, SqliteStore, Store};
     use crate::wake::Wakes;
     use std::sync::Arc;
+    use tokio::runtime::Handle;
 
     fn consumer(name: &str) -> Consumer {
         let name = HandlerName::parse(name).unwrap();
-        Consumer { name, route: Route::everything(), policy: Policy::default(), handler: Arc::new(LogHandler) }
+        Consumer {
+            name,
+            route: Route::everything(),
+            policy: Policy::default(),
+            handler: Arc::new(LogHandler::default()),
+        }
     }
 
     async fn planner(folder: &tempfile::TempDir, events: usize) -> Planner {
@@ -148,7 +154,13 @@ mod tests {
         for _ in 0..events {
             store.append(accepted("{}")).await.unwrap();
         }
-        let house = House { store: Arc::new(store), clock: Clock::system(), wakes, health: Health::default() };
+        let house = House {
+            store: Arc::new(store),
+            clock: Clock::system(),
+            wakes,
+            health: Health::default(),
+            handlers: Handle::current(),
+        };
         Planner { house, consumers: vec![consumer("a"), consumer("b")], stalled: None, warned: HashSet::new() }
     }
 

@@ -1,9 +1,11 @@
 //! The `log` kind: one readable line an event, on standard output.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
 
 use super::{Failure, Handler, Success};
 use crate::contract::{Data, Envelope};
@@ -12,9 +14,17 @@ use crate::model::{Claimed, StoredEvent};
 /// The longest line, in characters.
 const LINE_MAX: usize = 200;
 
-/// Writes events as lines.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LogHandler;
+/// Writes events as lines, one at a time.
+#[derive(Debug, Clone)]
+pub struct LogHandler {
+    turn: Arc<Semaphore>,
+}
+
+impl Default for LogHandler {
+    fn default() -> LogHandler {
+        LogHandler { turn: Arc::new(Semaphore::new(1)) }
+    }
+}
 
 #[async_trait]
 impl Handler for LogHandler {
@@ -23,9 +33,15 @@ impl Handler for LogHandler {
     }
 
     async fn handle(&self, delivery: &Claimed) -> Result<Success, Failure> {
-        let line = line(&delivery.event);
-        // One write a line, so that lines of several events do not mix.
-        std::io::stdout().lock().write_all(format!("{line}\n").as_bytes())?;
+        let line = format!("{}\n", line(&delivery.event));
+        let turn = Arc::clone(&self.turn).acquire_owned().await?;
+        // Whoever reads the output may stall; then one thread waits for him, and nobody else.
+        let write = move || {
+            let written = std::io::stdout().lock().write_all(line.as_bytes());
+            drop(turn);
+            written
+        };
+        tokio::task::spawn_blocking(write).await??;
         Ok(Success { message: "written".to_owned(), ..Success::default() })
     }
 }

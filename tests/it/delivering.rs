@@ -166,3 +166,29 @@ async fn concurrency_is_a_bound_for_each_handler() {
     assert!((2..=3).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_function_that_blocks_its_thread_holds_up_no_answer_to_the_sender() {
+    let blocked = Arc::new(AtomicUsize::new(0));
+    let register = |registry: Registry| {
+        let blocked = Arc::clone(&blocked);
+        registry.on("blocks", move |_: Event<IssueUpdate>, _| {
+            blocked.fetch_add(1, Ordering::SeqCst);
+            async {
+                std::thread::sleep(Duration::from_secs(3));
+                Ok(())
+            }
+        })
+    };
+    let app = TestApp::with("").functions(register).start().await;
+    for issue in 0..8 {
+        app.send(Post::new(Brand::Leiga, "Issue.Update").issue(issue, 1)).await;
+    }
+    until("threads are blocked", || async { (blocked.load(Ordering::SeqCst) >= 4).then_some(()) }).await;
+    let began = tokio::time::Instant::now();
+    for issue in 0..20 {
+        app.send(Post::new(Brand::Leiga, "Issue.Update").issue(issue, 2)).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    app.stop().await;
+}
