@@ -80,3 +80,19 @@ pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
     };
     begun.map_err(|_| TelemetryError::Begun)
 }
+
+/// An error with its causes, as one text; a cause that repeats the error's own text is left out.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

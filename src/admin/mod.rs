@@ -10,6 +10,7 @@ mod guard;
 
 pub use config::Config;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use self::guard::Guard;
 use crate::clock::Clock;
 use crate::connections::{self, Limits};
 use crate::health::Health;
+use crate::model::HandlerName;
 use crate::store::Store;
 
 const LIMITS: Limits = Limits {
@@ -44,13 +46,20 @@ pub struct Admin {
     clock: Clock,
     health: Health,
     guard: Guard,
+    handlers: Arc<BTreeSet<HandlerName>>,
 }
 
 impl Admin {
     /// A door that is not open yet.
     #[must_use]
-    pub fn new(config: &Config, store: Arc<dyn Store>, clock: Clock, health: Health) -> Admin {
-        Admin { store, clock, health, guard: Guard::new(config.token.as_ref()) }
+    pub fn new(
+        config: &Config,
+        handlers: BTreeSet<HandlerName>,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        health: Health,
+    ) -> Admin {
+        Admin { store, clock, health, guard: Guard::new(config.token.as_ref()), handlers: Arc::new(handlers) }
     }
 
     /// The routes of the door.

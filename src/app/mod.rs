@@ -143,6 +143,9 @@ impl App {
     /// When something cannot be had. Nothing runs then, and what was opened is closed again.
     pub async fn build(config: Config, registry: Registry, clock: Clock) -> Result<App, BuildError> {
         let consumers = consumers::build(config.handlers, registry)?;
+        // The doors first: when another program has one, nothing is left behind.
+        let public = bind(config.ingest.listen, "ingest.listen").await?;
+        let private = bind(config.admin.listen, "admin.listen").await?;
         let wakes = Wakes::default();
         let health = Health::default();
         let store: Arc<dyn Store> = {
@@ -186,8 +189,6 @@ impl App {
             (admin.token, admin_token_file) = (Some(token), Some(file));
         }
 
-        let public = bind(config.ingest.listen, "ingest.listen").await?;
-        let private = bind(admin.listen, "admin.listen").await?;
         let welcome = Welcome {
             public: public.local_addr().unwrap_or(config.ingest.listen),
             path: config.ingest.path.clone(),
@@ -200,7 +201,8 @@ impl App {
         };
         let drain_delay = config.ingest.drain_delay;
         let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
-        let admin = Admin::new(&admin, Arc::clone(&store), clock.clone(), health.clone());
+        let names = consumers.iter().map(|consumer| consumer.name.clone()).collect();
+        let admin = Admin::new(&admin, names, Arc::clone(&store), clock.clone(), health.clone());
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle() };
         Ok(App { ingest, admin, house, consumers, public, private, drain_delay, threads, welcome })

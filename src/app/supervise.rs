@@ -16,6 +16,8 @@ use crate::dispatch::House;
 const CUT_AFTER: Duration = Duration::from_secs(7);
 /// How long tasks may take to end after that.
 const END_WITHIN: Duration = Duration::from_millis(600);
+/// By when the process ends, whatever is left, from the signal on.
+const ENDED_BY: Duration = Duration::from_secs(8);
 /// How often a durable write is tried, so that being ready means something.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// How long one may take.
@@ -82,7 +84,9 @@ impl App {
             tracing::warn!("tasks that did not end in time are dropped");
             tasks.abort_all();
         }
-        store.close().await;
+        if timeout_at(told + ENDED_BY, store.close()).await.is_err() {
+            tracing::warn!("the store was not closed in time; nothing that was acknowledged is lost by that");
+        }
         drop(self.threads);
         tracing::info!("stopped");
         result

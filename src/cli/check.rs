@@ -4,7 +4,15 @@ use super::{Done, output};
 use crate::config::{Config, ConfigErrors, KindConfig};
 
 pub(super) fn run(loaded: Result<Config, ConfigErrors>, json: bool) -> Done {
-    let config = loaded?;
+    let config = match loaded {
+        Ok(config) => config,
+        Err(errors) if json => {
+            let mistakes: Vec<String> = errors.mistakes().iter().map(ToString::to_string).collect();
+            output::json(&serde_json::json!({ "ok": false, "mistakes": mistakes }));
+            return Err(errors.into());
+        }
+        Err(errors) => return Err(errors.into()),
+    };
     let handlers: Vec<_> = config.handlers.iter().map(|handler| handler.name.as_str()).collect();
     let webhooks: Vec<_> = config.webhooks.iter().map(|configured| configured.webhook.name.as_str()).collect();
     let source = config.source.as_ref().map(|path| path.display().to_string());

@@ -17,11 +17,12 @@ const TIMEOUT: Duration = Duration::from_secs(35);
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub(super) struct Ask {
-    /// The private door's address, such as <http://127.0.0.1:8081>; without it, the one of the configuration.
-    #[arg(long, value_name = "URL", env = "WORKHOOK_ADMIN_URL")]
+    /// The private door's address, such as 127.0.0.1:8081; without it, the one of the configuration.
+    #[arg(long, value_name = "URL", env = "WORKHOOK_ADMIN_URL", value_parser = base, help_heading = "Whom to ask")]
     admin_url: Option<String>,
     /// The private door's credential; without it, the one of the configuration, or the generated one beside the store.
-    #[arg(long, value_name = "TOKEN", env = "WORKHOOK_ADMIN_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = "WORKHOOK_ADMIN_TOKEN", hide_env_values = true, value_parser = credential,
+          help_heading = "Whom to ask")]
     admin_token: Option<String>,
 }
 
@@ -35,11 +36,13 @@ pub(super) struct Client {
 
 impl Ask {
     pub(super) fn client(&self, config: &Config) -> anyhow::Result<Client> {
-        let base = match &self.admin_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
+        // An empty variable is how a container's description says that there is none.
+        let base = match self.admin_url.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => url.to_owned(),
             None => format!("http://{}", reachable(config.admin.listen)),
         };
-        let token = self.admin_token.clone().map(Secret::new).or_else(|| config.admin.token.clone());
+        let given = self.admin_token.clone().filter(|token| !token.is_empty()).map(Secret::new);
+        let token = given.or_else(|| config.admin.token.clone());
         let generated = || std::fs::read_to_string(config.store.folder().join("admin-token")).ok();
         let token = token.or_else(|| generated().map(|text| Secret::new(text.trim().to_owned())));
         Client::new(base, token)
@@ -67,11 +70,10 @@ impl Client {
         Ok(bytes.to_vec())
     }
 
-    /// The status of a path and what it says, whatever it is.
-    pub(super) async fn ask(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        let response = self.request(path, &[]).send().await.map_err(|error| self.unreachable(&error))?;
-        let status = response.status().as_u16();
-        Ok((status, response.text().await.unwrap_or_default()))
+    /// Whether it says that it is ready.
+    pub(super) async fn is_ready(&self) -> anyhow::Result<bool> {
+        let response = self.request("/readyz", &[]).send().await.map_err(|error| self.unreachable(&error))?;
+        Ok(response.status().is_success())
     }
 
     fn request(&self, path: &str, query: &[(&str, String)]) -> reqwest::RequestBuilder {
@@ -111,6 +113,21 @@ impl Client {
             self.base
         )
     }
+}
+
+/// An address as it is asked: with a scheme, without a path.
+fn base(text: &str) -> Result<String, String> {
+    let url = if text.is_empty() || text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    match reqwest::Url::parse(&url) {
+        _ if url.is_empty() => Ok(url),
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(url.trim_end_matches('/').to_owned()),
+        _ => Err("it is not an address such as http://127.0.0.1:8081".to_owned()),
+    }
+}
+
+fn credential(text: &str) -> Result<String, String> {
+    let carried = http::HeaderValue::from_str(text).is_ok();
+    if carried { Ok(text.to_owned()) } else { Err("a header cannot carry it".to_owned()) }
 }
 
 /// An address that listens on all of them is reached on this machine.

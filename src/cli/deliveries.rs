@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::client::Ask;
-use super::{Done, output};
+use super::{Done, Form, output};
 use crate::admin::api::wire;
 use crate::config::Config;
 use crate::model::DeliveryState;
@@ -20,9 +20,11 @@ pub(super) enum Deliveries {
 pub(super) struct List {
     #[command(flatten)]
     ask: Ask,
+    #[command(flatten)]
+    form: Form,
     /// How many at the most, up to 200.
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=200))]
+    limit: u64,
     /// Only deliveries before this one.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
@@ -35,14 +37,14 @@ pub(super) struct List {
 }
 
 impl Deliveries {
-    pub(super) async fn run(&self, config: &Config, json: bool) -> Done {
+    pub(super) async fn run(&self, config: &Config) -> Done {
         let Deliveries::List(list) = self;
         let mut query = vec![("limit", list.limit.to_string())];
         query.extend(list.before.map(|before| ("before", before.to_string())));
         query.extend(list.handler.clone().map(|handler| ("handler", handler)));
         query.extend(list.state.clone().map(|state| ("state", state)));
         let answer: wire::Deliveries = list.ask.client(config)?.get("/api/v1/deliveries", &query).await?;
-        if json {
+        if list.form.json {
             output::json(&answer);
             return Ok(());
         }

@@ -50,7 +50,7 @@ fn webhook_of(welcome: &Welcome, brand: Brand) -> Option<&WelcomeWebhook> {
 
 async fn until_ready(client: &Client) -> anyhow::Result<()> {
     let ready = async {
-        while client.ask("/readyz").await.map_or(true, |(status, _)| status != 200) {
+        while !client.is_ready().await.unwrap_or(false) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };

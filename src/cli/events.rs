@@ -3,9 +3,10 @@
 use clap::{Args, Subcommand};
 
 use super::client::Ask;
-use super::{Done, output};
+use super::{Done, Form, output};
 use crate::admin::api::wire;
 use crate::config::Config;
+use crate::contract::EventName;
 
 /// What to do with events.
 #[derive(Debug, Subcommand)]
@@ -21,14 +22,16 @@ pub(super) enum Events {
 pub(super) struct List {
     #[command(flatten)]
     ask: Ask,
+    #[command(flatten)]
+    form: Form,
     /// How many at the most, up to 200.
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=200))]
+    limit: u64,
     /// Only events before this position.
     #[arg(long, value_name = "POSITION")]
     before: Option<i64>,
     /// Only events of this name, such as Issue.Update.
-    #[arg(long, value_name = "EVENT")]
+    #[arg(long, value_name = "EVENT", value_parser = event_name)]
     name: Option<String>,
     /// Only events of this webhook.
     #[arg(long, value_name = "NAME")]
@@ -40,6 +43,8 @@ pub(super) struct List {
 pub(super) struct Show {
     #[command(flatten)]
     ask: Ask,
+    #[command(flatten)]
+    form: Form,
     /// The event's id.
     id: String,
     /// Print the body as it came, and nothing else.
@@ -48,22 +53,22 @@ pub(super) struct Show {
 }
 
 impl Events {
-    pub(super) async fn run(&self, config: &Config, json: bool) -> Done {
+    pub(super) async fn run(&self, config: &Config) -> Done {
         match self {
-            Events::List(list) => list.run(config, json).await,
-            Events::Show(show) => show.run(config, json).await,
+            Events::List(list) => list.run(config).await,
+            Events::Show(show) => show.run(config).await,
         }
     }
 }
 
 impl List {
-    async fn run(&self, config: &Config, json: bool) -> Done {
+    async fn run(&self, config: &Config) -> Done {
         let mut query = vec![("limit", self.limit.to_string())];
         query.extend(self.before.map(|before| ("before", before.to_string())));
         query.extend(self.name.clone().map(|name| ("name", name)));
         query.extend(self.webhook.clone().map(|webhook| ("webhook", webhook)));
         let list: wire::Events = self.ask.client(config)?.get("/api/v1/events", &query).await?;
-        if json {
+        if self.form.json {
             output::json(&list);
             return Ok(());
         }
@@ -78,6 +83,11 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// A name as events are stored under it.
+fn event_name(text: &str) -> Result<String, String> {
+    EventName::parse(text).map(|name| name.to_string()).map_err(|error| format!("it {error}"))
 }
 
 fn row(event: &wire::EventSummary) -> Vec<String> {
@@ -99,15 +109,15 @@ pub(super) fn handled(event: &wire::EventSummary) -> String {
 }
 
 impl Show {
-    async fn run(&self, config: &Config, json: bool) -> Done {
+    async fn run(&self, config: &Config) -> Done {
         let client = self.ask.client(config)?;
         if self.raw {
             let body = client.bytes(&format!("/api/v1/events/{}/body", self.id)).await?;
-            output::line(String::from_utf8_lossy(&body));
+            output::bytes(&body);
             return Ok(());
         }
         let event: wire::EventDetail = client.get(&format!("/api/v1/events/{}", self.id), &[]).await?;
-        if json {
+        if self.form.json {
             output::json(&event);
         } else {
             story(&event);

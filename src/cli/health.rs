@@ -1,23 +1,37 @@
 //! `workhook health`: for people, and as a container's health check.
 
+use clap::Args;
+
 use super::client::Ask;
-use super::{Done, Failed, output};
+use super::{Done, Failed, Form, output};
 use crate::admin::api::wire;
 use crate::config::Config;
 
-pub(super) async fn run(ask: &Ask, config: &Config, json: bool) -> Done {
-    let client = ask.client(config)?;
-    let (status, text) = client.ask("/readyz").await?;
-    if json {
-        output::json(&client.get::<wire::Health>("/api/v1/health", &[]).await?);
-    } else {
-        match client.get::<wire::Health>("/api/v1/health", &[]).await {
-            Ok(health) => print(&health),
-            // Without the credential it is still said whether it is ready.
-            Err(error) => output::line(format!("{text} (no more is told: {error})")),
+/// Whom to ask, and how to say it.
+#[derive(Debug, Args)]
+pub(super) struct Health {
+    #[command(flatten)]
+    ask: Ask,
+    #[command(flatten)]
+    form: Form,
+}
+
+impl Health {
+    /// Whether it is ready decides; whoever has no credential is told no more than that.
+    pub(super) async fn run(&self, config: &Config) -> Done {
+        let client = self.ask.client(config)?;
+        let ready = client.is_ready().await?;
+        let told = client.get::<wire::Health>("/api/v1/health", &[]).await;
+        match (told, self.form.json) {
+            (Ok(health), true) => output::json(&health),
+            (Ok(health), false) => print(&health),
+            (Err(error), true) => output::json(&serde_json::json!({ "ready": ready, "error": error.to_string() })),
+            (Err(error), false) => {
+                output::line(format!("{}; no more is told: {error}", if ready { "ready" } else { "not ready" }));
+            }
         }
+        if ready { Ok(()) } else { Err(Failed::Said) }
     }
-    if status == 200 { Ok(()) } else { Err(Failed::Said) }
 }
 
 fn print(health: &wire::Health) {
@@ -34,15 +48,12 @@ fn print(health: &wire::Health) {
     output::line(format!("rejected    {} kept", health.rejected));
     if !health.turned_away.is_empty() {
         output::line("turned away, the latest first:");
-        let rows = health.turned_away.iter().map(|away| {
-            vec![
-                away.count.to_string(),
-                away.code.clone(),
-                away.peer.clone(),
-                output::time(away.last_at),
-                away.claimed_webhook_id.clone(),
-            ]
-        });
-        output::table(&["COUNT", "WHY", "FROM", "LAST", "WEBHOOK ID"], &rows.collect::<Vec<_>>(), 40);
+        let rows: Vec<_> = health.turned_away.iter().map(turned_away).collect();
+        output::table(&["COUNT", "WHY", "FROM", "LAST", "WEBHOOK ID"], &rows, 40);
     }
+}
+
+fn turned_away(away: &wire::TurnedAway) -> Vec<String> {
+    let last_at = output::time(away.last_at);
+    vec![away.count.to_string(), away.code.clone(), away.peer.clone(), last_at, away.claimed_webhook_id.clone()]
 }

@@ -33,11 +33,17 @@ struct Cli {
 /// What every subcommand takes.
 #[derive(Debug, Args)]
 struct Common {
-    /// The configuration file; without it, workhook.toml in the working folder, if there is one.
-    #[arg(long, global = true, value_name = "FILE", env = "WORKHOOK_CONFIG")]
+    /// The configuration file; without it, the one that `WORKHOOK_CONFIG` names, else workhook.toml in the
+    /// working folder, if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print JSON for programs.
-    #[arg(long, global = true)]
+}
+
+/// In which form it is printed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Form {
+    /// Print JSON, for programs.
+    #[arg(long)]
     json: bool,
 }
 
@@ -46,7 +52,7 @@ enum Command {
     /// Receive webhooks and handle them, until told to stop.
     Serve(serve::Serve),
     /// Check the configuration, and say all that is wrong with it.
-    Check,
+    Check(Form),
     /// Stand in for the sender: send an event, or many, or a faulty one.
     Send(send::Send),
     /// Look at the events that are kept.
@@ -56,7 +62,7 @@ enum Command {
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
     /// Ask a running workhook whether it is ready; exit code 1 if not.
-    Health(client::Ask),
+    Health(health::Health),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -73,6 +79,8 @@ enum Failed {
     Said,
     /// Exit code 2.
     Use(anyhow::Error),
+    /// Exit code 2, with everything that is wrong with the configuration.
+    Config(ConfigErrors),
 }
 
 impl From<anyhow::Error> for Failed {
@@ -83,7 +91,7 @@ impl From<anyhow::Error> for Failed {
 
 impl From<ConfigErrors> for Failed {
     fn from(errors: ConfigErrors) -> Failed {
-        Failed::Use(anyhow::anyhow!("{errors}"))
+        Failed::Config(errors)
     }
 }
 
@@ -111,14 +119,23 @@ pub fn main(register: impl FnOnce(Registry) -> Registry) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let (code, error) = match run(cli, register(Registry::default())) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failed::Said) => return ExitCode::from(1),
-        Err(Failed::Work(error)) => (1, error),
-        Err(Failed::Use(error)) => (2, error),
-    };
-    output::error(&error);
-    ExitCode::from(code)
+    match run(cli, register(Registry::default())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::Said) => ExitCode::from(1),
+        Err(Failed::Work(error)) => {
+            output::error(&error);
+            ExitCode::from(1)
+        }
+        Err(Failed::Use(error)) => {
+            output::error(&error);
+            ExitCode::from(2)
+        }
+        Err(Failed::Config(errors)) => {
+            // Each begins with its place, as compilers write it, so that editors find it.
+            output::complaint(&errors.to_string());
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn run(cli: Cli, registry: Registry) -> Done {
@@ -132,12 +149,12 @@ fn run(cli: Cli, registry: Registry) -> Done {
             output::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
-        Command::Check => check::run(load(), common.json),
+        Command::Check(form) => check::run(load(), form.json),
         Command::Serve(serve) => serve.run(load()?, registry),
-        Command::Send(send) => runtime()?.block_on(send.run(&load()?, common.json)),
-        Command::Events(events) => runtime()?.block_on(events.run(&load()?, common.json)),
-        Command::Deliveries(deliveries) => runtime()?.block_on(deliveries.run(&load()?, common.json)),
-        Command::Health(ask) => runtime()?.block_on(health::run(&ask, &load()?, common.json)),
+        Command::Send(send) => runtime()?.block_on(send.run(&load()?)),
+        Command::Events(events) => runtime()?.block_on(events.run(&load()?)),
+        Command::Deliveries(deliveries) => runtime()?.block_on(deliveries.run(&load()?)),
+        Command::Health(health) => runtime()?.block_on(health.run(&load()?)),
     }
 }
 

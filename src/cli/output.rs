@@ -8,8 +8,13 @@ use serde::Serialize;
 
 /// Prints a line on standard output. When nobody reads it any more, the process ends, as others do.
 pub(super) fn line(text: impl AsRef<str>) {
+    bytes(format!("{}\n", text.as_ref()).as_bytes());
+}
+
+/// Prints bytes as they are on standard output.
+pub(super) fn bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(format!("{}\n", text.as_ref()).as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
         std::process::exit(0);
     }
@@ -28,9 +33,14 @@ pub(super) fn error(error: &anyhow::Error) {
     let _ = writeln!(stderr, "workhook: {}", text.join(": "));
 }
 
-/// A time as people read it.
+/// Prints a text as it is on standard error.
+pub(super) fn complaint(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+}
+
+/// A time as people read it, on their own clock.
 pub(super) fn time(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
 }
 
 /// Prints rows under a heading, each column as wide as it has to be; the last one is cut to `last_max` characters.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Failed, output};
+use super::{Done, Failed, Form, output};
 use crate::clock::Clock;
 use crate::config::{Config, ConfiguredWebhook};
 use crate::contract::Brand;
@@ -38,7 +38,10 @@ pub(super) struct Send {
     /// Where to; without it, the public door of the configuration.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The token; without it, the first of the configuration, or the generated one beside the store.
+    /// Send to this webhook's own path and with its token; without it, to the first that takes the brand.
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
+    webhook: Option<String>,
+    /// The token; without it, the webhook's, or the generated one beside the store.
     #[arg(long, value_name = "TOKEN", env = "WORKHOOK_SEND_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The webhook id to claim; without it, the fixture's.
@@ -69,6 +72,8 @@ pub(super) struct Send {
     #[arg(long, value_name = "FAULT", value_parser = fault, conflicts_with_all = ["count", "rate", "retries"],
           help = format!("Do something that a sender should not, and see whether the answer is right: {}", faults()))]
     fault: Option<Fault>,
+    #[command(flatten)]
+    form: Form,
 }
 
 fn fault(text: &str) -> Result<Fault, String> {
@@ -80,9 +85,10 @@ fn faults() -> String {
 }
 
 impl Send {
-    pub(super) async fn run(&self, config: &Config, json: bool) -> Done {
+    pub(super) async fn run(&self, config: &Config) -> Done {
+        let json = self.form.json;
         let drafts = self.drafts().map_err(Failed::Use)?;
-        let target = Target::new(self.url(config), self.token(config));
+        let target = self.target(config).map_err(Failed::Use)?;
         let retries = Retries { count: self.retries, wait: Duration::from_millis(self.retry_wait_ms) };
         let sender = Sender::new(target, Clock::system()).map_err(|error| Failed::Use(error.into()))?;
         let sender = sender.with_retries(retries);
@@ -119,19 +125,32 @@ impl Send {
         Ok(Draft::of_body(brand, event, Bytes::from(body))?)
     }
 
-    fn url(&self, config: &Config) -> String {
+    /// Where to, and with which token.
+    fn target(&self, config: &Config) -> anyhow::Result<Target> {
+        let takes = |configured: &&ConfiguredWebhook| match &self.webhook {
+            Some(name) => configured.webhook.name.as_str() == name,
+            None => configured.webhook.brand.is_none_or(|brand| brand.slug() == self.brand),
+        };
+        let webhook = config.webhooks.iter().find(takes);
+        if let (Some(name), None) = (&self.webhook, webhook) {
+            let names: Vec<_> = config.webhooks.iter().map(|configured| configured.webhook.name.as_str()).collect();
+            bail!("no webhook is named {name:?} in the configuration; there are: {}", names.join(", "));
+        }
         let ingest = &config.ingest;
-        self.url.clone().unwrap_or_else(|| format!("http://{}{}", super::client::reachable(ingest.listen), ingest.path))
-    }
-
-    fn token(&self, config: &Config) -> Option<Secret> {
-        let configured = |webhook: &ConfiguredWebhook| webhook.tokens.first().cloned();
+        let door = format!("http://{}{}", super::client::reachable(ingest.listen), ingest.path);
+        // A webhook without a token is open under its own path only.
+        let own_path = webhook.filter(|configured| self.webhook.is_some() || configured.webhook.tokenless);
+        let url = own_path.map_or_else(|| door.clone(), |configured| format!("{door}/{}", configured.webhook.name));
         let generated = || {
             let text = std::fs::read_to_string(config.store.folder().join("webhook-token")).ok()?;
             Some(Secret::new(text.trim().to_owned()))
         };
-        let given = self.token.clone().map(Secret::new);
-        given.or_else(|| config.webhooks.iter().find_map(configured)).or_else(generated)
+        let token = match (&self.token, webhook) {
+            (Some(token), _) => Some(Secret::new(token.clone())),
+            (None, Some(configured)) => configured.tokens.first().cloned(),
+            (None, None) => generated(),
+        };
+        Ok(Target::new(self.url.clone().unwrap_or(url), token))
     }
 
     async fn inflict(&self, sender: &Sender, drafts: &[Draft], fault: Fault, config: &Config, json: bool) -> bool {

@@ -78,7 +78,7 @@ fn say(welcome: &Welcome) {
     for file in
         welcome.webhooks.iter().filter_map(|webhook| webhook.token_file.as_ref()).chain(&welcome.admin_token_file)
     {
-        tracing::info!(file = %file.display(), "a token was generated, and lies there");
+        tracing::info!(file = %file.display(), "a generated token lies there");
     }
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
@@ -92,7 +92,7 @@ fn in_full(welcome: &Welcome) -> String {
         text.push_str(&line);
         text.push('\n');
     };
-    add("In Leiga or WorkZappy: project settings, Webhooks, New webhook; type Leiga or WorkZappy, and".to_owned());
+    add("Point Leiga or WorkZappy here, in the settings of a project under Webhooks:".to_owned());
     for webhook in &welcome.webhooks {
         add(webhook_text(webhook, &welcome.path));
     }

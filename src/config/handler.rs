@@ -83,7 +83,7 @@ fn policy(section: &mut Section<'_, '_>) -> Policy {
     section.set("ordered", &mut policy.ordered, boolean);
     section.set("concurrency", &mut policy.concurrency, whole(1..=1024));
     section.set("timeout", &mut policy.timeout, duration(Duration::from_millis(1)..=Duration::from_secs(600)));
-    policy.retry = section.inner("retry", "{ attempts = 12, first = \"1s\", max = \"1h\" }", retry);
+    policy.retry = section.inner("retry", "{ attempts = 30, first = \"1s\", max = \"1h\" }", retry);
     policy
 }
 
@@ -219,7 +219,7 @@ mod tests {
         check("timeout = \"11m\"", &[r#"4:11: handler.a.timeout: "11m" is out of bounds; it can be from 1ms to 10m"#]);
         check(
             "retry = 5",
-            &["4:9: handler.a.retry: expected a table, as in { attempts = 12, first = \"1s\", max = \"1h\" \
+            &["4:9: handler.a.retry: expected a table, as in { attempts = 30, first = \"1s\", max = \"1h\" \
                 }, found a number"],
         );
         check(

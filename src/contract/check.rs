@@ -1,7 +1,7 @@
 //! The one way in: a raw request and the configured webhooks become what the store accepts, or why not.
 //!
 //! It comes in two steps because the token is checked before any of the body is read: [`admit`] judges the token,
-//! [`Admitted::judge`] the rest. [`check`] is both. Nothing else makes an [`Accepted`], so nothing that did not pass
+//! [`Admitted::judge`] the rest. [`check()`] is both. Nothing else makes an [`Accepted`], so nothing that did not pass
 //! can be stored as an event; and nothing else makes a [`Rejected`], so nothing without a good token is kept.
 //! Pure: the time of receipt comes in with the request.
 
@@ -41,7 +41,7 @@ pub struct RawRequest<'a> {
     pub body: Bytes,
 }
 
-/// A request that will be an event, unless it is one already. Made by [`check`] alone.
+/// A request that will be an event, unless it is one already. Made by [`check()`] alone.
 #[derive(Debug, Clone)]
 pub struct Accepted {
     common: Common,
@@ -57,7 +57,7 @@ pub struct Accepted {
     keys: Keys,
 }
 
-/// A request with a good token that cannot be an event; it is kept whole. Made by [`check`] alone.
+/// A request with a good token that cannot be an event; it is kept whole. Made by [`check()`] alone.
 #[derive(Debug, Clone)]
 pub struct Rejected {
     common: Common,

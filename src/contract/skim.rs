@@ -33,8 +33,10 @@ pub(super) enum BodyFault {
     ByteOrderMark,
     #[error("the body is nested deeper than {max} levels", max = json::MAX_DEPTH)]
     TooDeep,
+    #[error("the body is not a JSON object: it begins with {0}")]
+    NotAnObject(&'static str),
     #[error("the body is not a JSON object: {0}")]
-    NotAnObject(#[source] serde_json::Error),
+    Syntax(#[source] serde_json::Error),
 }
 
 /// The fields of a body that decide something.
@@ -56,6 +58,10 @@ pub(super) fn skim(body: &[u8]) -> Result<Skimmed, BodyFault> {
     if text.starts_with('\u{feff}') {
         return Err(BodyFault::ByteOrderMark);
     }
+    // Said here, because the parser would repeat what it found, and that may be anybody's words.
+    if let Some(found) = not_an_object(text) {
+        return Err(BodyFault::NotAnObject(found));
+    }
     if json::is_too_deep(text) {
         return Err(BodyFault::TooDeep);
     }
@@ -64,7 +70,20 @@ pub(super) fn skim(body: &[u8]) -> Result<Skimmed, BodyFault> {
             std::borrow::Cow::Borrowed(_) => Err(error),
             std::borrow::Cow::Owned(mended) => skim_text(&mended),
         })
-        .map_err(BodyFault::NotAnObject)
+        .map_err(BodyFault::Syntax)
+}
+
+/// What a text begins with, where that is not an object.
+fn not_an_object(text: &str) -> Option<&'static str> {
+    match text.trim_ascii_start().bytes().next() {
+        Some(b'{') => None,
+        Some(b'[') => Some("an array"),
+        Some(b'"') => Some("a string"),
+        Some(b'-' | b'0'..=b'9') => Some("a number"),
+        Some(b't' | b'f' | b'n') => Some("a word"),
+        Some(_) => Some("what is no JSON"),
+        None => Some("nothing but space"),
+    }
 }
 
 fn skim_text(text: &str) -> Result<Skimmed, serde_json::Error> {

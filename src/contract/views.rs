@@ -29,7 +29,7 @@ impl View for Any {
 }
 
 macro_rules! views {
-    ($($name:ident = $event:literal { $($part:ident: $type:ty),* })*) => {
+    ($($name:ident = $event:literal { $($part:ident $key:literal: $type:ty),* })*) => {
         $(
             #[doc = concat!("A view of `", $event, "`.")]
             #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,7 +48,7 @@ macro_rules! views {
                         $($part: match _data.and_then(|data| data.$part.clone()) {
                             Some(part) => part,
                             None => {
-                                reader.missing(concat!("data.", stringify!($part)), "an object");
+                                reader.missing(concat!("data.", $key), "an object");
                                 <$type>::default()
                             }
                         },)*
@@ -74,24 +74,24 @@ macro_rules! views {
 }
 
 views! {
-    IssueCreate = "Issue.Create" { issue: Issue }
-    IssueUpdate = "Issue.Update" { issue: Issue }
-    IssueDelete = "Issue.Delete" { issue: Issue }
-    CommentCreate = "Comment.Create" { issue: Issue, comment: Comment }
-    CommentUpdate = "Comment.Update" { issue: Issue, comment: Comment }
-    CommentDelete = "Comment.Delete" { issue: Issue, comment: Comment }
-    AttachmentCreate = "Attachment.Create" { issue: Issue, attachment: Attachment }
-    AttachmentDelete = "Attachment.Delete" { issue: Issue, attachment: Attachment }
-    SubtaskCreate = "Subtask.Create" { issue: Issue, subtask: Subtask }
-    SubtaskUpdate = "Subtask.Update" { issue: Issue, subtask: Subtask }
-    SubtaskDelete = "Subtask.Delete" { issue: Issue, subtask: Subtask }
-    RelationIssueCreate = "RelationIssue.Create" { relation_issue: RelationIssue }
-    RelationIssueDelete = "RelationIssue.Delete" { relation_issue: RelationIssue }
-    SprintCreate = "Sprint.Create" { sprint: Sprint }
-    SprintStart = "Sprint.Start" { sprint: Sprint }
-    SprintComplete = "Sprint.Complete" { sprint: Sprint }
-    SprintDelete = "Sprint.Delete" { sprint: Sprint }
-    LiaAction = "LIA.Action" { issue: Issue }
+    IssueCreate = "Issue.Create" { issue "issue": Issue }
+    IssueUpdate = "Issue.Update" { issue "issue": Issue }
+    IssueDelete = "Issue.Delete" { issue "issue": Issue }
+    CommentCreate = "Comment.Create" { issue "issue": Issue, comment "comment": Comment }
+    CommentUpdate = "Comment.Update" { issue "issue": Issue, comment "comment": Comment }
+    CommentDelete = "Comment.Delete" { issue "issue": Issue, comment "comment": Comment }
+    AttachmentCreate = "Attachment.Create" { issue "issue": Issue, attachment "attachment": Attachment }
+    AttachmentDelete = "Attachment.Delete" { issue "issue": Issue, attachment "attachment": Attachment }
+    SubtaskCreate = "Subtask.Create" { issue "issue": Issue, subtask "subtask": Subtask }
+    SubtaskUpdate = "Subtask.Update" { issue "issue": Issue, subtask "subtask": Subtask }
+    SubtaskDelete = "Subtask.Delete" { issue "issue": Issue, subtask "subtask": Subtask }
+    RelationIssueCreate = "RelationIssue.Create" { relation_issue "relationIssue": RelationIssue }
+    RelationIssueDelete = "RelationIssue.Delete" { relation_issue "relationIssue": RelationIssue }
+    SprintCreate = "Sprint.Create" { sprint "sprint": Sprint }
+    SprintStart = "Sprint.Start" { sprint "sprint": Sprint }
+    SprintComplete = "Sprint.Complete" { sprint "sprint": Sprint }
+    SprintDelete = "Sprint.Delete" { sprint "sprint": Sprint }
+    LiaAction = "LIA.Action" { issue "issue": Issue }
     WebhookTest = "Webhook.Test" {}
 }
 

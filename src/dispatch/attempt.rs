@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -10,6 +12,8 @@ use super::{Consumer, House, retry};
 use crate::handlers::{Failure, FailureKind, Success};
 use crate::model::{Claimed, Ended, NextStep, Outcome, Settlement};
 
+/// What an attempt is remembered as that the end of the process ended.
+const CUT_SHORT: &str = "cut short, because the process was stopped";
 /// The longest message that is kept, in characters.
 const MESSAGE_MAX: usize = 500;
 /// The longest answer of the far end that is kept, in bytes.
@@ -22,51 +26,53 @@ pub(super) async fn attempt(
     claimed: &Claimed,
     cut: &CancellationToken,
 ) -> Settlement {
-    let policy = &consumer.policy;
+    let allowed = consumer.policy.retry.attempts;
+    if claimed.attempt > allowed {
+        let reason = format!("{} attempts were made, and no more than {allowed} are allowed", claimed.attempt - 1);
+        return settlement(claimed, None, NextStep::Dead(reason), house.clock.now());
+    }
     let (started_at, started) = (house.clock.now(), Instant::now());
-    let result = if claimed.attempt > policy.retry.attempts {
-        Err(Failure::permanent(format!("all {} attempts are used up; the last was lost", claimed.attempt - 1)))
-    } else {
-        ask(house, consumer, claimed, cut).await
+    let result = tokio::select! {
+        result = ask(house, consumer, claimed) => Some(result),
+        () = cut.cancelled() => None,
     };
     let at = house.clock.now();
-    let (ended, next, said) = match result {
-        Ok(Success { status, message, response }) => {
+    let (ended, next, (status, message, response)) = match result {
+        Some(Ok(Success { status, message, response })) => {
             (Ended::Delivered, NextStep::Delivered, (status, message, response))
         }
-        Err(failure) => {
-            let chance = fastrand::f64();
-            let next = retry::after(&policy.retry, claimed.attempt, failure.kind, &failure.message, at, chance);
+        Some(Err(failure)) => {
+            let retry = &consumer.policy.retry;
+            let next = retry::after(retry, claimed.attempt, failure.kind, &failure.message, at, fastrand::f64());
             (ended(failure.kind), next, (failure.status, failure.message, failure.response))
         }
+        // Stopping the process is not the handler's failure, so it does not count (ruling 17).
+        None => (Ended::Lost, NextStep::WaitUntil(at), (None, CUT_SHORT.to_owned(), Bytes::new())),
     };
-    let (status, message, response) = said;
     let outcome = Outcome {
         ended,
         started_at,
         took: started.elapsed(),
         status,
         message: message.chars().take(MESSAGE_MAX).collect(),
-        response: if response.len() > RESPONSE_MAX { response.slice(..RESPONSE_MAX) } else { response },
+        response: response.slice(..response.len().min(RESPONSE_MAX)),
     };
-    say(claimed, &outcome, &next);
+    settlement(claimed, Some(outcome), next, at)
+}
+
+fn settlement(claimed: &Claimed, outcome: Option<Outcome>, next: NextStep, at: Timestamp) -> Settlement {
+    say(claimed, outcome.as_ref(), &next);
     Settlement { id: claimed.id, epoch: claimed.epoch, attempt: claimed.attempt, outcome, next, at }
 }
 
-async fn ask(
-    house: &House,
-    consumer: &Consumer,
-    claimed: &Claimed,
-    cut: &CancellationToken,
-) -> Result<Success, Failure> {
+async fn ask(house: &House, consumer: &Consumer, claimed: &Claimed) -> Result<Success, Failure> {
     let timeout = consumer.policy.timeout;
     let (handler, delivery) = (Arc::clone(&consumer.handler), claimed.clone());
     // In a task of its own, so that a panic is an answer like any other.
     let asked = AbortOnDropHandle::new(house.handlers.spawn(async move { handler.handle(&delivery).await }));
-    tokio::select! {
-        answer = asked => answer.unwrap_or_else(|error| Err(Failure::transient(panic_text(error)))),
-        () = tokio::time::sleep(timeout) => Err(Failure::transient(format!("no answer within {timeout:?}"))),
-        () = cut.cancelled() => Err(Failure::transient("cut short, because the process was stopped")),
+    match tokio::time::timeout(timeout, asked).await {
+        Ok(answer) => answer.unwrap_or_else(|error| Err(Failure::transient(panic_text(error)))),
+        Err(_) => Err(Failure::transient(format!("no answer within {timeout:?}"))),
     }
 }
 
@@ -84,19 +90,19 @@ fn ended(kind: FailureKind) -> Ended {
     }
 }
 
-fn say(claimed: &Claimed, outcome: &Outcome, next: &NextStep) {
+fn say(claimed: &Claimed, outcome: Option<&Outcome>, next: &NextStep) {
     let (event_id, delivery_id, handler, attempt) = (claimed.event.id, claimed.id, &claimed.handler, claimed.attempt);
-    let took_ms = u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX);
-    let message = &outcome.message;
+    let took_ms = outcome.map(|outcome| u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX));
+    let reason = outcome.map(|outcome| outcome.message.as_str());
     match next {
         NextStep::Delivered => {
             tracing::debug!(%event_id, %delivery_id, %handler, attempt, took_ms, "delivered");
         }
         NextStep::RetryAt(at) => {
-            tracing::warn!(%event_id, %delivery_id, %handler, attempt, took_ms, message, next_at = %at, "an attempt failed");
+            tracing::warn!(%event_id, %delivery_id, %handler, attempt, took_ms, reason, next_at = %at, "an attempt failed");
         }
         NextStep::WaitUntil(at) => {
-            tracing::info!(%event_id, %delivery_id, %handler, message, next_at = %at, "the far end asked to wait");
+            tracing::info!(%event_id, %delivery_id, %handler, reason, next_at = %at, "it waits, and no attempt is counted");
         }
         NextStep::Dead(reason) => {
             tracing::error!(%event_id, %delivery_id, %handler, attempt, reason, "a dead letter");

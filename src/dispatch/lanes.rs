@@ -16,6 +16,7 @@ use super::{Consumer, House};
 use crate::clock::between;
 use crate::model::{Claimed, Settlement};
 use crate::store::{ClaimRequest, Settled};
+use crate::telemetry::with_causes;
 
 /// How often the store is asked though nobody said that there is something.
 const POLL: Duration = Duration::from_secs(5);
@@ -81,7 +82,7 @@ impl Lanes {
                 claims.next_at.map_or(POLL, |next_at| between(now, next_at).min(POLL))
             }
             Err(error) => {
-                tracing::warn!(handler = %self.consumer.name, error = %error, "deliveries stand still until the store is available");
+                tracing::warn!(handler = %self.consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
                 PAUSE
             }
         }
@@ -94,7 +95,7 @@ impl Lanes {
         if self.ends.stop.is_cancelled() || self.house.clock.now() >= claimed.lease_until {
             let given_back = self.house.store.release(vec![(claimed.id, claimed.epoch)]).await;
             if let Err(error) = given_back {
-                tracing::warn!(delivery_id = %claimed.id, error = %error, "a delivery waits for its lease to end");
+                tracing::warn!(delivery_id = %claimed.id, error = with_causes(&error), "a delivery waits for its lease to end");
             }
             return;
         }
@@ -122,7 +123,7 @@ impl Lanes {
                     return;
                 }
                 Err(error) if self.house.clock.now() >= claimed.lease_until || self.ends.cut.is_cancelled() => {
-                    tracing::error!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, error = %error, "a result could not be kept; it is attempted again");
+                    tracing::error!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, error = with_causes(&error), "a result could not be kept; it is attempted again");
                     return;
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Consumer, House};
 use crate::model::{NewDelivery, NotRouted, Plan, StoredEvent};
 use crate::store::StoreError;
+use crate::telemetry::with_causes;
 
 /// How many events are planned in one transaction.
 const BATCH: usize = 256;
@@ -27,7 +28,7 @@ const NAMES_MAX: usize = 1000;
 /// Plans until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
 pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken) {
     let mut sleeper = house.wakes.events.sleeper();
-    let mut planner = Planner { house, consumers, stalled: None, warned: HashSet::new() };
+    let mut planner = Planner { house, consumers, stalled: None, one_by_one: 0, warned: HashSet::new() };
     while !stop.is_cancelled() {
         let pause = match planner.step().await {
             Ok(0) => {
@@ -40,7 +41,7 @@ pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: Cancellati
             }
             Err(error) => {
                 planner.house.health.set_planner_moving(false);
-                tracing::warn!(error = %error, "planning stands still until the store is available");
+                tracing::warn!(error = with_causes(&error), "planning stands still until the store is available");
                 PAUSE
             }
         };
@@ -50,6 +51,9 @@ pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: Cancellati
             () = tokio::time::sleep(pause) => {}
         }
     }
+    if let Err(error) = planner.house.store.end_planning().await {
+        tracing::warn!(error = with_causes(&error), "that planning ended in order was not kept");
+    }
 }
 
 struct Planner {
@@ -57,6 +61,8 @@ struct Planner {
     consumers: Vec<Consumer>,
     /// How often planning began at the first event without getting beyond it; unknown before the first step.
     stalled: Option<u32>,
+    /// How many events are still planned one by one, so that a crash shows which one it was.
+    one_by_one: usize,
     warned: HashSet<String>,
 }
 
@@ -65,17 +71,24 @@ impl Planner {
     async fn step(&mut self) -> Result<usize, StoreError> {
         let stalled = match self.stalled {
             Some(stalled) => stalled,
-            None => *self.stalled.insert(self.house.store.start_planning().await?.stalled),
+            None => self.start().await?,
         };
-        // After a crash the first event goes alone, so that it is known which one does it.
-        let events = self.house.store.unplanned(if stalled == 0 { BATCH } else { 1 }).await?;
+        let events = self.house.store.unplanned(if self.one_by_one > 0 { 1 } else { BATCH }).await?;
         let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, stalled)).collect();
         let count = plans.len();
         if count > 0 {
             self.house.store.plan(plans, self.house.clock.now()).await?;
             self.stalled = Some(0);
+            self.one_by_one = self.one_by_one.saturating_sub(count);
         }
         Ok(count)
+    }
+
+    async fn start(&mut self) -> Result<u32, StoreError> {
+        let stalled = self.house.store.start_planning().await?.stalled;
+        self.stalled = Some(stalled);
+        self.one_by_one = if stalled > 0 { BATCH } else { 0 };
+        Ok(stalled)
     }
 
     fn plan(&mut self, event: &StoredEvent, stalled: u32) -> Plan {
@@ -161,7 +174,13 @@ mod tests {
             health: Health::default(),
             handlers: Handle::current(),
         };
-        Planner { house, consumers: vec![consumer("a"), consumer("b")], stalled: None, warned: HashSet::new() }
+        Planner {
+            house,
+            consumers: vec![consumer("a"), consumer("b")],
+            stalled: None,
+            one_by_one: 0,
+            warned: HashSet::new(),
+        }
     }
 
     #[tokio::test]

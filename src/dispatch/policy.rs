@@ -18,7 +18,7 @@ pub struct Policy {
 /// When a delivery that failed is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How many attempts there are in all.
+    /// How many attempts there are in all. The default of 30 outlasts a far end that is down for a night.
     pub attempts: u32,
     /// The longest wait before the second attempt.
     pub first: Duration,
@@ -34,6 +34,6 @@ impl Default for Policy {
 
 impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
-        RetryPolicy { attempts: 12, first: Duration::from_secs(1), max: Duration::from_secs(3600) }
+        RetryPolicy { attempts: 30, first: Duration::from_secs(1), max: Duration::from_secs(3600) }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::telemetry::with_causes;
+
 /// The event was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Success {
@@ -77,23 +79,8 @@ impl Failure {
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::transient(chain(&error))
+        Failure::transient(with_causes(&error))
     }
-}
-
-/// An error with its causes, as one text.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

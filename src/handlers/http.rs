@@ -12,11 +12,11 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url, retry};
 use sha2::{Digest, Sha256};
 
-use super::failure::chain;
 use super::{Failure, FailureKind, Handler, Success};
 use crate::clock::between;
 use crate::contract::Brand;
 use crate::model::Claimed;
+use crate::telemetry::with_causes;
 
 /// How much of an answer is read.
 const RESPONSE_MAX: usize = 4096;
@@ -97,7 +97,7 @@ impl Handler for HttpHandler {
             .body(delivery.event.body.clone())
             .send()
             .await
-            .map_err(|error| Failure::transient(chain(&error.without_url())))?;
+            .map_err(|error| Failure::transient(with_causes(&error.without_url())))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let response = tokio::time::timeout(RESPONSE_TIMEOUT, beginning(response)).await.unwrap_or_default();
         judge(status, retry_after, response)

@@ -49,7 +49,7 @@ impl Handler for LogHandler {
 /// An event as a line: when, what, about what, by whom, where to see it. Control characters are left out.
 #[must_use]
 pub fn line(event: &StoredEvent) -> String {
-    let time = event.first.received_at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S");
+    let time = event.first.received_at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%SZ");
     let mut line = format!("{time}  {:<20}  {:<9}", event.name.to_string(), event.brand.slug());
     if let Ok((_, envelope, _)) = Envelope::parse(&event.body) {
         line.push_str(&about(&envelope));

@@ -1,6 +1,6 @@
 //! One request, from its head to its answer.
 
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -15,7 +15,6 @@ use crate::store::{Appended, StoreError};
 pub(super) async fn receive(
     State(ingest): State<Ingest>,
     Extension(arrival): Extension<Arrival>,
-    webhook: Option<Path<String>>,
     request: Request,
 ) -> Answer {
     let receiving = Receiving {
@@ -23,7 +22,7 @@ pub(super) async fn receive(
         answer_by: arrival.began + ingest.config.answer_deadline,
         ingest: &ingest,
     };
-    receiving.take(arrival, webhook.as_ref().map(|Path(name)| name.as_str()), request).await
+    receiving.take(arrival, request).await
 }
 
 /// A request that is being received.
@@ -34,9 +33,11 @@ struct Receiving<'a> {
 }
 
 impl Receiving<'_> {
-    async fn take(&self, arrival: Arrival, path: Option<&str>, request: Request) -> Answer {
+    async fn take(&self, arrival: Arrival, request: Request) -> Answer {
         let config = &self.ingest.config;
         let (head, body) = request.into_parts();
+        // NAME of `/webhook/NAME`, as it stands there: what is escaped in it is no name.
+        let path = head.uri.path().strip_prefix(&*config.path).and_then(|rest| rest.strip_prefix('/'));
         let received_at = self.ingest.clock.now();
         let peer = peer::peer(arrival.peer.ip(), &head.headers, &config.trusted_proxies);
         let count = |code| self.ingest.tally.count(code, peer, claimed_webhook_id(&head.headers), received_at);

@@ -2,7 +2,7 @@
 //!
 //! What anybody on the network can cause is counted in memory, under a bound, and written and logged once a second.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{RefusalCount, Store};
+use crate::telemetry::with_causes;
 
 /// How many kinds are told apart between two writes; the rest is counted as from elsewhere.
 const KINDS_MAX: usize = 1000;
@@ -63,17 +64,24 @@ pub(super) async fn run(tally: Arc<Tally>, store: Arc<dyn Store>, stop: Cancella
         let stopping = tokio::time::timeout(EVERY, stop.cancelled()).await.is_ok();
         let counts = tally.take();
         if !counts.is_empty() {
-            let requests: u64 = counts.iter().map(|count| count.count).sum();
-            let first = &counts[0];
-            tracing::warn!(requests, code = first.code, peer = first.peer, "requests were turned away");
+            tracing::warn!(requests = by_code(&counts), "requests were turned away");
             if let Err(error) = store.count_refusals(counts).await {
-                tracing::warn!(error = %error, "counts of requests that were turned away were not kept");
+                tracing::warn!(error = with_causes(&error), "counts of requests that were turned away were not kept");
             }
         }
         if stopping {
             return;
         }
     }
+}
+
+/// How many there were of which code, for example `too-large 1, wrong-token 3`.
+fn by_code(counts: &[RefusalCount]) -> String {
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for count in counts {
+        *sums.entry(&count.code).or_default() += count.count;
+    }
+    sums.iter().map(|(code, count)| format!("{code} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -92,5 +100,6 @@ mod tests {
         assert_eq!(counts.len(), KINDS_MAX + 1);
         assert_eq!(counts.iter().map(|count| count.count).sum::<u64>(), 2 * KINDS_MAX as u64 + 1);
         assert!(tally.take().is_empty());
+        assert_eq!(by_code(&counts), format!("wrong-token {}", 2 * KINDS_MAX + 1));
     }
 }

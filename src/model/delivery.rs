@@ -196,8 +196,8 @@ pub struct Settlement {
     pub epoch: i64,
     /// The number of the attempt.
     pub attempt: u32,
-    /// What came of it.
-    pub outcome: Outcome,
+    /// What came of it; `None` where nothing was attempted after all, which does not count.
+    pub outcome: Option<Outcome>,
     /// What is to become of the delivery.
     pub next: NextStep,
     /// When it was settled.

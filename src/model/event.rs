@@ -52,8 +52,8 @@ pub struct Receipt {
     pub peer: Option<IpAddr>,
     /// Whether it was known by its body alone, its id being new (ruling 4).
     pub matched_by_body: bool,
-    /// The body, where it was another than the event's (ruling 6).
-    pub other_body: Option<Bytes>,
+    /// The size of its body, where it was another than the event's; it is kept (ruling 6).
+    pub other_body_bytes: Option<u64>,
 }
 
 /// Everything that is known of an event.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::StoreError;
@@ -31,7 +32,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Says that planning begins. Tells how often it began before without getting further (ruling 21).
     async fn start_planning(&self) -> Result<PlanStart, StoreError>;
 
-    /// The first events that are not planned yet, by position.
+    /// Says that planning ended in order: the next start blames no event.
+    async fn end_planning(&self) -> Result<(), StoreError>;
+
+    /// The first events that are not planned yet, by position; fewer where their bodies are large.
     async fn unplanned(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Keeps plans, which must be of the first unplanned events in their order, and marks the events planned.
@@ -45,6 +49,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Gives back claims that were not attempted; they do not count (ruling 17).
     async fn release(&self, claims: Vec<(DeliveryId, i64)>) -> Result<(), StoreError>;
+
+    /// The body of a duplicate that came with another than the event's, by its number from 1.
+    async fn other_body(&self, id: EventId, number: u64) -> Result<Option<Bytes>, StoreError>;
 
     /// Everything that is known of an event.
     async fn event(&self, id: EventId) -> Result<Option<EventRecord>, StoreError>;
@@ -147,7 +154,7 @@ pub struct EventQuery {
 /// An event in a list.
 #[derive(Debug, Clone)]
 pub struct EventRow {
-    /// The event.
+    /// The event; without its body where that is larger than 64 KiB.
     pub event: StoredEvent,
     /// How many requests it came by.
     pub receipts: u64,

@@ -9,6 +9,7 @@ mod crash;
 mod delivering;
 mod example;
 mod http_handler;
+mod limits;
 mod order;
 mod same_event;
 mod shutdown;

@@ -74,6 +74,6 @@ async fn ruling_06_the_same_id_with_another_body_is_acknowledged_and_shown_as_a_
     let [event] = &app.events().await[..] else { panic!("one event") };
     assert_eq!(event.title.as_deref(), Some("#1"), "the first stands");
     let detail = app.event(&event.id).await;
-    assert_eq!(detail.history[1].other_body_bytes, Some(post.issue(1, 22).body.len()));
+    assert_eq!(detail.history[1].other_body_bytes, Some(post.issue(1, 22).body.len() as u64));
     app.stop().await;
 }

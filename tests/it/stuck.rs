@@ -39,6 +39,9 @@ impl Store for Stuck {
     async fn start_planning(&self) -> Result<PlanStart, StoreError> {
         pending().await
     }
+    async fn end_planning(&self) -> Result<(), StoreError> {
+        pending().await
+    }
     async fn unplanned(&self, _: usize) -> Result<Vec<StoredEvent>, StoreError> {
         pending().await
     }
@@ -52,6 +55,9 @@ impl Store for Stuck {
         pending().await
     }
     async fn release(&self, _: Vec<(DeliveryId, i64)>) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn other_body(&self, _: EventId, _: u64) -> Result<Option<bytes::Bytes>, StoreError> {
         pending().await
     }
     async fn event(&self, _: EventId) -> Result<Option<EventRecord>, StoreError> {

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, header};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Admin, Error, limit, wire};
@@ -52,18 +52,31 @@ pub(super) async fn list(State(admin): State<Admin>, query: Asked<ListEvents>) -
 
 pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<wire::EventDetail>, Error> {
     let record = find(&admin, &id).await?;
-    Ok(Json(detail(&record, admin.clock.now())))
+    Ok(Json(detail(&admin, &record)))
 }
 
 /// The body as it came: to be saved, never to be looked at by a browser.
 pub(super) async fn body(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Error> {
-    let record = find(&admin, &id).await?;
+    Ok(download(find(&admin, &id).await?.event.body))
+}
+
+/// The body of a duplicate that came with another than the event's.
+pub(super) async fn other_body(
+    State(admin): State<Admin>,
+    Path((id, number)): Path<(String, u64)>,
+) -> Result<Response, Error> {
+    let body = admin.store.other_body(parse_id(&id)?, number).await?;
+    let none = || Error::NotFound(format!("duplicate {number} of event {id} has no body of its own"));
+    Ok(download(body.ok_or_else(none)?))
+}
+
+fn download(body: Bytes) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"body.json\"")),
     ];
-    Ok((headers, record.event.body).into_response())
+    (headers, body).into_response()
 }
 
 pub(super) async fn deliveries(
@@ -86,18 +99,19 @@ pub(super) async fn deliveries(
         handler: handler.transpose()?,
         state: state.transpose()?,
     };
-    let now = admin.clock.now();
-    let deliveries: Vec<_> = admin.store.deliveries(query).await?.iter().map(|record| delivery(record, now)).collect();
+    let deliveries: Vec<_> =
+        admin.store.deliveries(query).await?.iter().map(|record| delivery(&admin, record)).collect();
     let next = deliveries.last().filter(|_| deliveries.len() == limit).map(|delivery| delivery.id);
     Ok(Json(wire::Deliveries { deliveries, next }))
 }
 
 async fn find(admin: &Admin, id: &str) -> Result<EventRecord, Error> {
-    let parsed: EventId = id
-        .parse()
-        .map_err(|_| Error::BadRequest(format!("{id:?} is not the id of an event; `events list` shows them")))?;
-    let found = admin.store.event(parsed).await?;
+    let found = admin.store.event(parse_id(id)?).await?;
     found.ok_or_else(|| Error::NotFound(format!("there is no event {id}")))
+}
+
+fn parse_id(id: &str) -> Result<EventId, Error> {
+    id.parse().map_err(|_| Error::BadRequest(format!("{id:?} is not the id of an event; `events list` shows them")))
 }
 
 fn summary_of_row(row: &EventRow) -> wire::EventSummary {
@@ -128,7 +142,7 @@ pub(super) fn state_count(state: DeliveryState, count: u64) -> wire::StateCount 
     wire::StateCount { state: state.to_string(), count }
 }
 
-fn detail(record: &EventRecord, now: Timestamp) -> wire::EventDetail {
+fn detail(admin: &Admin, record: &EventRecord) -> wire::EventDetail {
     let event = &record.event;
     let mut counts: Vec<wire::StateCount> = Vec::new();
     for delivery in &record.deliveries {
@@ -153,7 +167,7 @@ fn detail(record: &EventRecord, now: Timestamp) -> wire::EventDetail {
             .iter()
             .map(|not| wire::NotRouted { handler: not.handler.clone(), clause: not.clause.clone() })
             .collect(),
-        handlers: record.deliveries.iter().map(|record| delivery(record, now)).collect(),
+        handlers: record.deliveries.iter().map(|record| delivery(admin, record)).collect(),
     }
 }
 
@@ -174,14 +188,17 @@ fn receipt(receipt: &Receipt) -> wire::Receipt {
         sent_at: receipt.sent_at,
         peer: receipt.peer.map(|peer| peer.to_string()),
         matched_by_body: receipt.matched_by_body,
-        other_body_bytes: receipt.other_body.as_ref().map(bytes::Bytes::len),
+        other_body_bytes: receipt.other_body_bytes,
     }
 }
 
-fn delivery(record: &DeliveryRecord, now: Timestamp) -> wire::Delivery {
+fn delivery(admin: &Admin, record: &DeliveryRecord) -> wire::Delivery {
+    let now = admin.clock.now();
     let pending = record.state == DeliveryState::Pending;
     let waits = match record.due_at {
         _ if !pending => None,
+        // Ruling 20.
+        _ if !admin.handlers.contains(&record.handler) => Some("for its handler, which is not configured"),
         Some(until) if record.claimed && until > now => Some("being attempted"),
         Some(due) if due > now => Some("until it is due again"),
         Some(_) => Some("for a free place"),

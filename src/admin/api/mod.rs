@@ -13,6 +13,7 @@ use http::StatusCode;
 
 use super::Admin;
 use crate::store::StoreError;
+use crate::telemetry::with_causes;
 
 /// The most entries of one answer.
 const LIMIT_MAX: usize = 200;
@@ -25,6 +26,7 @@ pub(super) fn router() -> Router<Admin> {
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/events/{id}", get(events::show))
         .route("/api/v1/events/{id}/body", get(events::body))
+        .route("/api/v1/events/{id}/duplicates/{number}/body", get(events::other_body))
         .route("/api/v1/deliveries", get(events::deliveries))
 }
 
@@ -62,7 +64,7 @@ impl IntoResponse for Error {
             Error::NotFound(what) => (StatusCode::NOT_FOUND, what),
             Error::BadRequest(what) => (StatusCode::BAD_REQUEST, what),
             Error::Unavailable(error) => {
-                tracing::warn!(error = %error, "the API could not reach the store");
+                tracing::warn!(error = with_causes(&error), "the API could not reach the store");
                 (StatusCode::SERVICE_UNAVAILABLE, "the store is not available".to_owned())
             }
         };

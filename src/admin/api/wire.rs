@@ -112,7 +112,7 @@ pub struct Receipt {
     pub matched_by_body: bool,
     /// The size of its body, where it was another than the event's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub other_body_bytes: Option<usize>,
+    pub other_body_bytes: Option<u64>,
 }
 
 /// Why a handler did not get an event.

@@ -39,6 +39,12 @@ pub(super) fn start_planning(connection: &Connection) -> rusqlite::Result<PlanSt
     Ok(PlanStart { stalled: u32::try_from(stalled).unwrap_or(u32::MAX) })
 }
 
+/// Says that planning ended in order, so that no event is to blame for the next start.
+pub(super) fn end_planning(connection: &Connection) -> rusqlite::Result<()> {
+    set_mark(connection, "stalled", 0)?;
+    set_mark(connection, "stalled_at", -1)
+}
+
 pub(super) fn plan(connection: &Connection, plans: &[Plan], now: Timestamp) -> rusqlite::Result<()> {
     let planned = mark(connection, "planned")?;
     for plan in plans.iter().filter(|plan| plan.position.0 > planned) {
@@ -154,12 +160,13 @@ fn lost(number: u32, now: Timestamp) -> Attempt {
 
 pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqlite::Result<Settled> {
     let at = settlement.at.as_millisecond();
-    let (state, ready_at, reason, counts) = match &settlement.next {
-        NextStep::Delivered => (DeliveryState::Delivered, None, None, true),
-        NextStep::RetryAt(time) => (DeliveryState::Pending, Some(time), Some(&settlement.outcome.message), true),
-        NextStep::WaitUntil(time) => (DeliveryState::Pending, Some(time), Some(&settlement.outcome.message), false),
-        NextStep::Dead(reason) => (DeliveryState::Dead, None, Some(reason), true),
+    let message = settlement.outcome.as_ref().map(|outcome| &outcome.message);
+    let (state, ready_at, reason) = match &settlement.next {
+        NextStep::Delivered => (DeliveryState::Delivered, None, None),
+        NextStep::RetryAt(time) | NextStep::WaitUntil(time) => (DeliveryState::Pending, Some(time), message),
+        NextStep::Dead(reason) => (DeliveryState::Dead, None, Some(reason)),
     };
+    let counts = settlement.outcome.is_some() && !matches!(settlement.next, NextStep::WaitUntil(_));
     let settled_at = (state != DeliveryState::Pending).then_some(at);
     let lane: Option<(String, Option<String>)> = {
         let mut update = connection.prepare_cached(
@@ -180,8 +187,9 @@ pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqli
         rows.next()?.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?))).transpose()?
     };
     let Some((handler, lane)) = lane else { return Ok(Settled::LostLease) };
-    let attempt = Attempt { number: settlement.attempt, outcome: settlement.outcome.clone() };
-    keep_attempt(connection, settlement.id, &attempt)?;
+    if let Some(outcome) = settlement.outcome.clone() {
+        keep_attempt(connection, settlement.id, &Attempt { number: settlement.attempt, outcome })?;
+    }
     if let (Some(lane), Some(at)) = (lane, settled_at) {
         connection
             .prepare_cached(

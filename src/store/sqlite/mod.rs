@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use self::read::Readers;
@@ -105,6 +106,10 @@ impl Store for SqliteStore {
         self.writer.write(deliveries::start_planning).await
     }
 
+    async fn end_planning(&self) -> Result<(), StoreError> {
+        self.writer.write(deliveries::end_planning).await
+    }
+
     async fn unplanned(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.readers.read(move |connection| read::unplanned(connection, limit)).await
     }
@@ -125,6 +130,10 @@ impl Store for SqliteStore {
 
     async fn release(&self, claims: Vec<(DeliveryId, i64)>) -> Result<(), StoreError> {
         self.writer.write(move |connection| deliveries::release(connection, &claims)).await
+    }
+
+    async fn other_body(&self, id: EventId, number: u64) -> Result<Option<Bytes>, StoreError> {
+        self.readers.read(move |connection| read::other_body(connection, id, number)).await
     }
 
     async fn event(&self, id: EventId) -> Result<Option<EventRecord>, StoreError> {

@@ -1,7 +1,7 @@
 //! Opening the database: one process, a library without known faults, the settings that the promises rest on.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub(super) fn open(config: &Config) -> Result<(Lock, Connection), OpenError> {
     made.map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
     check_library(rusqlite::version_number(), rusqlite::version())?;
     let lock = lock(&config.path)?;
+    make_private(&config.path)?;
     let mut connection = connect(&config.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     check_ours(&config.path, &connection)?;
     configure(&config.path, &connection)?;
@@ -58,6 +59,12 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Makes an empty file for its owner's eyes, where there is none; SQLite gives the files beside it the same mode.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|source| OpenError::Database { path: path.to_owned(), source: source.into() })
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {

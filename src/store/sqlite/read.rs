@@ -2,12 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
 use super::{deliveries, rows};
 use crate::model::{DeliveryRecord, DeliveryState, EventId, EventRecord, Position, RejectedId, StoredEvent};
 use crate::store::{Counts, DeliveryQuery, EventQuery, EventRow, RefusalCount, RejectedRow, StoreError};
+
+/// How many bytes of bodies are read at one time for planning, beside the last one.
+const UNPLANNED_BYTES_MAX: usize = 4 << 20;
 
 /// A few connections for reading.
 #[derive(Debug, Clone)]
@@ -49,10 +53,26 @@ impl Readers {
 
 pub(super) fn unplanned(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<StoredEvent>> {
     let planned = deliveries::mark(connection, "planned")?;
-    connection
-        .prepare_cached(&format!("SELECT {} FROM events WHERE position > ?1 ORDER BY position LIMIT ?2", rows::EVENT))?
-        .query_map(params![planned, rows::limit(limit)], rows::event)?
-        .collect()
+    let sql = format!("SELECT {} FROM events WHERE position > ?1 ORDER BY position LIMIT ?2", rows::EVENT);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut found = statement.query(params![planned, rows::limit(limit)])?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while bytes < UNPLANNED_BYTES_MAX
+        && let Some(row) = found.next()?
+    {
+        let event = rows::event(row)?;
+        bytes += event.body.len();
+        events.push(event);
+    }
+    Ok(events)
+}
+
+pub(super) fn other_body(connection: &Connection, id: EventId, number: u64) -> rusqlite::Result<Option<Bytes>> {
+    let sql = "SELECT other_body FROM receipts JOIN events USING (position) WHERE id = ?1 AND number = ?2";
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    let body: Option<Option<Vec<u8>>> =
+        connection.prepare_cached(sql)?.query_row(params![id.as_bytes(), number], |row| row.get(0)).optional()?;
+    Ok(body.flatten().map(Bytes::from))
 }
 
 pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Option<EventRecord>> {
@@ -64,7 +84,7 @@ pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Op
     let position = event.position;
     let duplicates = connection
         .prepare_cached(
-            "SELECT received_at, retry_num, sent_at, peer, matched_by_body, other_body FROM receipts
+            "SELECT received_at, retry_num, sent_at, peer, matched_by_body, length(other_body) FROM receipts
              WHERE position = ?1 ORDER BY number",
         )?
         .query_map([position.0], rows::receipt)?
@@ -115,7 +135,7 @@ pub(super) fn events(connection: &Connection, query: &EventQuery) -> rusqlite::R
         .prepare_cached(&format!(
             "SELECT {} FROM events WHERE (?1 IS NULL OR position < ?1) AND (?2 IS NULL OR name = ?2)
              AND (?3 IS NULL OR webhook = ?3) ORDER BY position DESC LIMIT ?4",
-            rows::EVENT
+            rows::EVENT_IN_LIST
         ))?
         .query_map(
             params![query.before.map(|before| before.0), query.name, query.webhook, rows::limit(query.limit)],

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
@@ -19,6 +18,10 @@ use crate::model::{
 /// The columns that [`event`] reads.
 pub(super) const EVENT: &str = "position, id, webhook, brand, claimed_webhook_id, name, original_name, occurrence_id,
     entity, received_at, retry_num, sent_at, peer, notes, headers, body";
+
+/// The same, leaving out bodies that are too large for a list of many.
+pub(super) const EVENT_IN_LIST: &str = "position, id, webhook, brand, claimed_webhook_id, name, original_name,
+    occurrence_id, entity, received_at, retry_num, sent_at, peer, notes, headers, iif(length(body) <= 65536, body, x'')";
 
 /// The columns that [`delivery`] reads, of `deliveries d` and `events e`.
 pub(super) const DELIVERY: &str = "d.id, d.position, e.id, e.name, d.handler, d.number, d.lane, d.state, d.ready_at,
@@ -49,7 +52,7 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
             sent_at: row.get(11)?,
             peer: peer(row, 12)?,
             matched_by_body: false,
-            other_body: None,
+            other_body_bytes: None,
         },
         notes: notes.as_deref().map(from_json::<Vec<Note>>).transpose()?.unwrap_or_default(),
         headers: KeptHeaders::from_bytes(row.get(14)?),
@@ -57,7 +60,7 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
     })
 }
 
-/// Reads `received_at, retry_num, sent_at, peer, matched_by_body, other_body`.
+/// Reads `received_at, retry_num, sent_at, peer, matched_by_body, length(other_body)`.
 pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
     Ok(Receipt {
         received_at: time(row.get(0)?),
@@ -65,7 +68,7 @@ pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
         sent_at: row.get(2)?,
         peer: peer(row, 3)?,
         matched_by_body: row.get(4)?,
-        other_body: row.get::<_, Option<Vec<u8>>>(5)?.map(Bytes::from),
+        other_body_bytes: row.get::<_, Option<i64>>(5)?.map(count),
     })
 }
 

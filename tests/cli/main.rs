@@ -1,0 +1,13 @@
+//! The program as somebody meets it: the binary itself, in a working folder of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests included")]
+
+mod support;
+
+mod check;
+mod door;
+mod help;
+mod logs;
+mod look;
+mod send;
+mod serve;

@@ -1,0 +1,79 @@
+//! As much HTTP as the tests need.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::PATIENCE;
+
+/// Asks for a path, on a connection of its own; `None` where nobody answers.
+pub(crate) fn get(from: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(from).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut request = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n");
+    let own = headers.iter().any(|(name, _)| *name == "host");
+    for (name, value) in headers.iter().chain([("host", "localhost")].iter().filter(|_| !own)) {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{request}\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// The far end of an `http` handler that answers every request with a status and with all that it was sent, or never.
+pub(crate) struct Echo {
+    pub(crate) address: SocketAddr,
+    received: Arc<Mutex<Vec<String>>>,
+}
+
+impl Echo {
+    /// One that answers with this status; `None` keeps the connection open and says nothing.
+    pub(crate) fn start(status: Option<u16>) -> Echo {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, received) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
+        let shared = Arc::clone(&received);
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for stream in listener.incoming().map_while(Result::ok) {
+                let Some(request) = request(&stream) else { continue };
+                shared.lock().unwrap().push(request.clone());
+                match status {
+                    Some(status) => {
+                        let length = request.len();
+                        let head = format!("HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: {length}");
+                        let _ = (&stream).write_all(format!("{head}\r\n\r\n{request}").as_bytes());
+                    }
+                    None => silent.push(stream),
+                }
+            }
+        });
+        Echo { address, received }
+    }
+
+    /// The requests so far, head and body.
+    pub(crate) fn received(&self) -> Vec<String> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+/// Reads one request.
+fn request(stream: &TcpStream) -> Option<String> {
+    let mut reader = BufReader::new(stream);
+    let (mut text, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        text.push_str(&line);
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(text + &String::from_utf8_lossy(&body))
+}
