@@ -40,7 +40,7 @@ pub(super) enum BodyFault {
 }
 
 /// The fields of a body that decide something.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Skimmed {
     body_type: Option<String>,
     pub(super) has_date: bool,

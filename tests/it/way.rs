@@ -153,6 +153,17 @@ async fn a_function_by_pattern_gets_what_matches_and_the_story_says_why_it_got_n
 }
 
 #[tokio::test]
+async fn a_test_of_the_sender_with_a_body_that_cannot_be_read_is_marked_and_delivered_as_it_came() {
+    let receiver = TestReceiver::start().await;
+    let app = TestApp::with(&receiver.handler("crm", "events = [\"Webhook.Test\"]")).start().await;
+    app.send(Post::new(Brand::Leiga, "Webhook.Test").body("ping")).await;
+    app.settled().await;
+    assert_eq!(receiver.received()[0].body, "ping");
+    assert_eq!(app.events().await[0].notes, ["unreadable-body"]);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_configuration_sets_things_about_a_function_by_its_name() {
     let got = Got::default();
     let register = |registry: Registry| {
