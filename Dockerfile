@@ -11,6 +11,7 @@ WORKDIR /build
 # The dependencies lie in a layer of their own, built from an empty crate, and are built again only when Cargo.toml
 # or Cargo.lock changes. Targets that Cargo.toml names are cut out here, because their files are not there yet.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN awk '/^\[/ { cut = /^\[\[(bin|test|bench|example)\]\]/ } !cut' Cargo.toml > Cargo.cut \
     && mv Cargo.cut Cargo.toml \
     && mkdir src \

@@ -47,17 +47,20 @@ pub(super) fn end_planning(connection: &Connection) -> rusqlite::Result<()> {
 
 pub(super) fn plan(connection: &Connection, plans: &[Plan], now: Timestamp) -> rusqlite::Result<()> {
     let planned = mark(connection, "planned")?;
-    for plan in plans.iter().filter(|plan| plan.position.0 > planned) {
+    let plans: Vec<&Plan> = plans.iter().filter(|plan| plan.position.0 > planned).collect();
+    for plan in &plans {
         for delivery in &plan.deliveries {
             insert(connection, plan.position, delivery, now)?;
         }
-        let verdict = verdict(connection, &rows::to_json(&plan.not_routed))?;
-        connection
-            .prepare_cached("INSERT INTO plans (position, planned_at, verdict) VALUES (?1, ?2, ?3)")?
-            .execute(params![plan.position.0, now.as_millisecond(), verdict])?;
     }
-    if let Some(last) = plans.last() {
-        set_mark(connection, "planned", last.position.0.max(planned))?;
+    for run in plans.chunk_by(|one, other| one.not_routed == other.not_routed) {
+        if let (Some(first), Some(last)) = (run.first(), run.last()) {
+            let verdict = verdict(connection, &rows::to_json(&first.not_routed))?;
+            connection
+                .prepare_cached("INSERT INTO plans (first, last, planned_at, verdict) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![first.position.0, last.position.0, now.as_millisecond(), verdict])?;
+            set_mark(connection, "planned", last.position.0)?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod append;
 mod checkpoint;
+mod commit;
 mod deliveries;
 mod open;
 mod read;
@@ -19,7 +20,9 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 
+use self::commit::Committer;
 use self::read::Readers;
 use self::writer::Writer;
 use super::{
@@ -49,7 +52,8 @@ struct Threads {
 }
 
 impl SqliteStore {
-    /// Opens the database, makes it if it is not there, and starts the threads. Blocks.
+    /// Opens the database, makes it if it is not there, and starts the threads. Blocks, and has to be called from
+    /// within a runtime, on which those who wait for the store are told.
     ///
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
@@ -68,8 +72,9 @@ impl SqliteStore {
         let writer = Writer::new();
         let (stop_checkpoint, stop) = mpsc::channel();
         let write = {
-            let (writer, wakes) = (writer.clone(), wakes.clone());
-            move || writer.run(&connection, remember_ms, &wakes)
+            let writer = writer.clone();
+            let committer = Committer { connection, remember_ms, wakes: wakes.clone(), runtime: Handle::current() };
+            move || writer.run(&committer)
         };
         let checkpoint = {
             let writer = writer.clone();

@@ -103,6 +103,8 @@ fn configure(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     setting(path, connection, "synchronous", "FULL", "2")?;
     // Checkpoints are made beside the writer, see checkpoint.rs.
     setting(path, connection, "wal_autocheckpoint", "0", "0")?;
+    // What a rollback needs of a savepoint stays in memory.
+    setting(path, connection, "temp_store", "MEMORY", "2")?;
     setting(path, connection, "cache_size", "-16000", "-16000")
 }
 

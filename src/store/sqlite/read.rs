@@ -91,7 +91,8 @@ pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Op
         .collect::<rusqlite::Result<_>>()?;
     let planned: Option<(i64, String)> = connection
         .prepare_cached(
-            "SELECT planned_at, not_routed FROM plans JOIN verdicts ON verdicts.id = plans.verdict WHERE position = ?1",
+            "SELECT planned_at, not_routed FROM plans JOIN verdicts ON verdicts.id = plans.verdict
+             WHERE first = (SELECT max(first) FROM plans WHERE first <= ?1) AND last >= ?1",
         )?
         .query_row([position.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;

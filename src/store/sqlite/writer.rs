@@ -1,20 +1,19 @@
 //! The one writer: everything that is written goes through its thread and rides a commit with others.
 //!
 //! There is no timer: a batch is whatever arrived while the commit before it ran (ruling 24). Requests come first in
-//! a batch; every other unit has a savepoint of its own. One bad request never fails its neighbours: where a request
-//! fails, the requests of the batch are done again, each in its own savepoint. Nobody is told before the commit.
+//! a batch, other units after them. How a batch is written is in commit.rs.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use super::append;
+use super::checkpoint;
+use super::commit::{Committer, is_untrustworthy};
 use crate::contract::Accepted;
 use crate::store::{Appended, StoreError};
-use crate::wake::Wakes;
 
 /// The most requests that wait; more are turned away.
 const WAITING_MAX: usize = 4096;
@@ -50,19 +49,20 @@ struct Queue {
     closed: bool,
 }
 
-struct Request {
-    accepted: Accepted,
-    reply: oneshot::Sender<Result<Appended, StoreError>>,
+/// A request that waits to be stored.
+pub(super) struct Request {
+    pub(super) accepted: Accepted,
+    pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
-/// Something to write that is not a request.
-trait Unit: Send {
+/// Something to write that is not a request. It may be run again, after a rollback.
+pub(super) trait Unit: Send {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     fn reply(self: Box<Self>, result: Result<(), StoreError>);
 }
 
 struct Call<F, T> {
-    work: Option<F>,
+    work: F,
     value: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
     _place: OwnedSemaphorePermit,
@@ -70,13 +70,11 @@ struct Call<F, T> {
 
 impl<F, T> Unit for Call<F, T>
 where
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    F: Fn(&Connection) -> rusqlite::Result<T> + Send,
     T: Send,
 {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if let Some(work) = self.work.take() {
-            self.value = Some(work(connection)?);
-        }
+        self.value = Some((self.work)(connection)?);
         Ok(())
     }
 
@@ -115,7 +113,7 @@ impl Writer {
     /// Hands over anything else, and waits for a place where too much is waiting.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
         let place = Arc::clone(&self.units).acquire_owned().await.map_err(|_| StoreError::Ended)?;
@@ -125,7 +123,7 @@ impl Writer {
             if queue.closed {
                 return Err(StoreError::Ended);
             }
-            queue.units.push_back(Box::new(Call { work: Some(work), value: None, reply, _place: place }));
+            queue.units.push_back(Box::new(Call { work, value: None, reply, _place: place }));
         }
         self.shared.arrived.notify_one();
         answer.await.unwrap_or(Err(StoreError::Ended))
@@ -157,17 +155,17 @@ impl Writer {
     }
 
     /// The thread's work: until it is closed and nothing waits, or until the disk can no longer be trusted.
-    pub(super) fn run(&self, connection: &Connection, remember_ms: i64, wakes: &Wakes) {
-        let work = || self.work(connection, remember_ms, wakes);
+    pub(super) fn run(&self, committer: &Committer) {
+        let work = || self.work(committer);
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
             self.shared.fail();
         }
     }
 
-    fn work(&self, connection: &Connection, remember_ms: i64, wakes: &Wakes) {
+    fn work(&self, committer: &Committer) {
         while let Some(batch) = self.shared.next() {
             let requests = batch.requests.len();
-            let committed = commit(connection, remember_ms, batch, wakes);
+            let committed = committer.commit(batch);
             if let Err(error) = &committed {
                 tracing::error!(error = %error, requests, "a commit failed");
                 if is_untrustworthy(error) {
@@ -181,10 +179,10 @@ impl Writer {
                 std::mem::take(&mut queue.finish_checkpoint)
             };
             if finish {
-                super::checkpoint::passive(connection);
+                checkpoint::passive(&committer.connection);
             }
         }
-        super::checkpoint::truncate(connection);
+        checkpoint::truncate(&committer.connection);
     }
 }
 
@@ -226,9 +224,10 @@ impl fmt::Debug for Shared {
     }
 }
 
-struct Batch {
-    requests: Vec<Request>,
-    units: Vec<Box<dyn Unit>>,
+/// What is written in one commit.
+pub(super) struct Batch {
+    pub(super) requests: Vec<Request>,
+    pub(super) units: Vec<Box<dyn Unit>>,
 }
 
 impl Queue {
@@ -246,105 +245,6 @@ impl Queue {
         }
         Batch { requests, units: self.units.drain(..).collect() }
     }
-}
-
-/// Writes a batch in one transaction, and tells everyone what became of theirs.
-///
-/// An error is one of the whole batch; everyone in it has been told.
-fn commit(connection: &Connection, remember_ms: i64, batch: Batch, wakes: &Wakes) -> Result<(), Arc<rusqlite::Error>> {
-    let Batch { requests, mut units } = batch;
-    if requests.is_empty() && units.is_empty() {
-        return Ok(());
-    }
-    let done = write(connection, remember_ms, &requests, &mut units).map_err(Arc::new);
-    match done {
-        Ok((appended, written)) => {
-            if appended.iter().any(|appended| matches!(appended, Ok(Appended::Stored { .. }))) {
-                wakes.events.wake();
-            }
-            for (request, appended) in requests.into_iter().zip(appended) {
-                // Whoever sent it may be gone; the event stands.
-                let _ = request.reply.send(appended);
-            }
-            for (unit, written) in units.into_iter().zip(written) {
-                unit.reply(written);
-            }
-            Ok(())
-        }
-        Err(error) => {
-            if !connection.is_autocommit() {
-                let _ = connection.execute_batch("ROLLBACK");
-            }
-            let failed = || StoreError::Unavailable(Box::new(Arc::clone(&error)));
-            for request in requests {
-                let _ = request.reply.send(Err(failed()));
-            }
-            for unit in units {
-                unit.reply(Err(failed()));
-            }
-            Err(error)
-        }
-    }
-}
-
-type Written = (Vec<Result<Appended, StoreError>>, Vec<Result<(), StoreError>>);
-
-fn write(
-    connection: &Connection,
-    remember_ms: i64,
-    requests: &[Request],
-    units: &mut [Box<dyn Unit>],
-) -> rusqlite::Result<Written> {
-    execute(connection, "BEGIN IMMEDIATE")?;
-    let append = |request: &Request| append::append(connection, &request.accepted, remember_ms);
-    let together = || requests.iter().map(|request| append(request).map(Ok)).collect();
-    let appended = match in_savepoint(connection, together)? {
-        Ok(appended) => appended,
-        Err(_) => requests
-            .iter()
-            .map(|request| Ok(in_savepoint(connection, || append(request))?.map_err(unavailable)))
-            .collect::<rusqlite::Result<_>>()?,
-    };
-    let written = units
-        .iter_mut()
-        .map(|unit| Ok(in_savepoint(connection, || unit.run(connection))?.map_err(unavailable)))
-        .collect::<rusqlite::Result<_>>()?;
-    execute(connection, "COMMIT")?;
-    Ok((appended, written))
-}
-
-fn unavailable(error: rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(Box::new(error))
-}
-
-/// Does something whole or not at all. The outer error is one that ended the transaction itself.
-fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce() -> rusqlite::Result<T>,
-) -> rusqlite::Result<rusqlite::Result<T>> {
-    execute(connection, "SAVEPOINT unit")?;
-    let result = work();
-    match &result {
-        Ok(_) => execute(connection, "RELEASE unit")?,
-        // A full or failing disk ends the whole transaction.
-        Err(_) if connection.is_autocommit() => return result.map(Ok),
-        Err(error) => {
-            tracing::warn!(error = %error, "one of many could not be stored");
-            execute(connection, "ROLLBACK TO unit")?;
-            execute(connection, "RELEASE unit")?;
-        }
-    }
-    Ok(result)
-}
-
-fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(statement)?.execute([]).map(drop)
-}
-
-/// Whether after this error it is not known what the disk holds.
-fn is_untrustworthy(error: &rusqlite::Error) -> bool {
-    let codes = [ErrorCode::SystemIoFailure, ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
-    error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
 }
 
 #[cfg(test)]

@@ -45,13 +45,15 @@ CREATE TABLE receipts (
     PRIMARY KEY (position, number)
 ) WITHOUT ROWID;
 
--- One row a planned event. The verdict says which handlers did not get it, and by which clause.
+-- One row a run of events that were planned together with one verdict: which handlers did not get them, and by which
+-- clause.
 CREATE TABLE verdicts (
     id         INTEGER PRIMARY KEY,
     not_routed TEXT NOT NULL UNIQUE         -- JSON
 );
 CREATE TABLE plans (
-    position   INTEGER PRIMARY KEY,
+    first      INTEGER PRIMARY KEY,         -- the position of the first event, and of the last
+    last       INTEGER NOT NULL,
     planned_at INTEGER NOT NULL,
     verdict    INTEGER NOT NULL
 );
