@@ -118,6 +118,7 @@ mod tests {
     fn event_ids_sort_by_time_and_come_back() {
         let at = |second| EventId::new(Timestamp::from_second(second).unwrap());
         assert!(at(1_700_000_000) < at(1_700_000_001));
+        assert_ne!(at(1_700_000_000), at(1_700_000_000), "ids of one instant differ");
         let id = at(1_700_000_000);
         assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
         assert_eq!(EventId::from_bytes(*id.as_bytes()), id);

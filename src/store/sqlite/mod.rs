@@ -14,7 +14,7 @@ mod turned_away;
 mod writer;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -48,7 +48,8 @@ struct Threads {
     writer: JoinHandle<()>,
     checkpoint: JoinHandle<()>,
     stop_checkpoint: mpsc::Sender<()>,
-    lock: open::Lock,
+    /// Held by the writer's thread as well: a store that was dropped is nobody else's before that has ended.
+    lock: Arc<open::Lock>,
 }
 
 impl SqliteStore {
@@ -59,6 +60,7 @@ impl SqliteStore {
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
     pub fn open(config: &Config, wakes: &Wakes) -> Result<SqliteStore, OpenError> {
         let (lock, connection) = open::open(config)?;
+        let lock = Arc::new(lock);
         let failed = |source| OpenError::Database { path: config.path.clone(), source };
         let lost = deliveries::recover(&connection).map_err(|source| failed(source.into()))?;
         if lost > 0 {
@@ -72,9 +74,13 @@ impl SqliteStore {
         let writer = Writer::new();
         let (stop_checkpoint, stop) = mpsc::channel();
         let write = {
-            let writer = writer.clone();
+            let (writer, lock) = (writer.clone(), Arc::clone(&lock));
             let committer = Committer { connection, remember_ms, wakes: wakes.clone(), runtime: Handle::current() };
-            move || writer.run(&committer)
+            move || {
+                writer.run(&committer);
+                drop(committer);
+                drop(lock);
+            }
         };
         let checkpoint = {
             let writer = writer.clone();
