@@ -106,7 +106,8 @@ impl Store for SqliteStore {
     }
 
     async fn reject(&self, rejected: Rejected) -> Result<RejectedId, StoreError> {
-        self.writer.write(move |connection| turned_away::reject(connection, &rejected)).await
+        let bytes = rejected.body().len();
+        self.writer.write_large(bytes, move |connection| turned_away::reject(connection, &rejected)).await
     }
 
     async fn count_refusals(&self, counts: Vec<RefusalCount>) -> Result<(), StoreError> {

@@ -57,6 +57,8 @@ pub(super) struct Request {
 
 /// Something to write that is not a request. It may be run again, after a rollback.
 pub(super) trait Unit: Send {
+    /// How many bytes it holds, where they count.
+    fn bytes(&self) -> usize;
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     fn reply(self: Box<Self>, result: Result<(), StoreError>);
 }
@@ -64,6 +66,7 @@ pub(super) trait Unit: Send {
 struct Call<F, T> {
     work: F,
     value: Option<T>,
+    bytes: usize,
     reply: oneshot::Sender<Result<T, StoreError>>,
     _place: OwnedSemaphorePermit,
 }
@@ -73,6 +76,10 @@ where
     F: Fn(&Connection) -> rusqlite::Result<T> + Send,
     T: Send,
 {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.value = Some((self.work)(connection)?);
         Ok(())
@@ -99,11 +106,11 @@ impl Writer {
             if queue.closed {
                 return Err(StoreError::Ended);
             }
-            let bytes = queue.bytes + accepted.body().len();
-            if queue.requests.len() >= WAITING_MAX || (bytes > WAITING_BYTES_MAX && queue.bytes > 0) {
+            let bytes = accepted.body().len();
+            if queue.requests.len() >= WAITING_MAX || !queue.has_room_for(bytes) {
                 return Err(StoreError::Busy);
             }
-            queue.bytes = bytes;
+            queue.bytes += bytes;
             queue.requests.push_back(Request { accepted, reply });
         }
         self.shared.arrived.notify_one();
@@ -116,6 +123,15 @@ impl Writer {
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        self.write_large(0, work).await
+    }
+
+    /// The same for what holds so many bytes, which count among those that wait.
+    pub(super) async fn write_large<T, F>(&self, bytes: usize, work: F) -> Result<T, StoreError>
+    where
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
         let place = Arc::clone(&self.units).acquire_owned().await.map_err(|_| StoreError::Ended)?;
         let (reply, answer) = oneshot::channel();
         {
@@ -123,7 +139,11 @@ impl Writer {
             if queue.closed {
                 return Err(StoreError::Ended);
             }
-            queue.units.push_back(Box::new(Call { work, value: None, reply, _place: place }));
+            if bytes > 0 && !queue.has_room_for(bytes) {
+                return Err(StoreError::Busy);
+            }
+            queue.bytes += bytes;
+            queue.units.push_back(Box::new(Call { work, value: None, bytes, reply, _place: place }));
         }
         self.shared.arrived.notify_one();
         answer.await.unwrap_or(Err(StoreError::Ended))
@@ -231,6 +251,11 @@ pub(super) struct Batch {
 }
 
 impl Queue {
+    /// Whether so many bytes may wait as well; what waits alone may be of any size.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes == 0 || self.bytes + bytes <= WAITING_BYTES_MAX
+    }
+
     fn take(&mut self) -> Batch {
         let mut requests = Vec::new();
         let mut bytes = 0;
@@ -243,7 +268,9 @@ impl Queue {
             self.bytes -= len;
             requests.extend(self.requests.pop_front());
         }
-        Batch { requests, units: self.units.drain(..).collect() }
+        let units: Vec<Box<dyn Unit>> = self.units.drain(..).collect();
+        self.bytes -= units.iter().map(|unit| unit.bytes()).sum::<usize>();
+        Batch { requests, units }
     }
 }
 
