@@ -50,6 +50,6 @@ ENV WORKHOOK__INGEST__LISTEN=0.0.0.0:8080 \
     WORKHOOK__STORE__URL=sqlite:/data/workhook.db
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/local/bin/workhook", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/local/bin/workhook", "health", "--quiet"]
 ENTRYPOINT ["/usr/local/bin/workhook"]
 CMD ["serve"]

@@ -21,6 +21,7 @@ use axum::routing::get;
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use self::guard::Guard;
@@ -69,6 +70,7 @@ impl Admin {
             .route("/healthz", get(alive))
             .route("/readyz", get(api::ready))
             .merge(guarded)
+            .layer(CatchPanicLayer::new())
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
             .with_state(self.clone())
     }

@@ -20,7 +20,8 @@ pub(super) struct Ask {
     /// The private door's address, such as 127.0.0.1:8081; without it, the one of the configuration.
     #[arg(long, value_name = "URL", env = "WORKHOOK_ADMIN_URL", value_parser = base, help_heading = "Whom to ask")]
     admin_url: Option<String>,
-    /// The private door's credential; without it, the one of the configuration, or the generated one beside the store.
+    /// The private door's credential; without it, and on this machine only, the one of the configuration, or the
+    /// generated one beside the store.
     #[arg(long, value_name = "TOKEN", env = "WORKHOOK_ADMIN_TOKEN", hide_env_values = true, value_parser = credential,
           help_heading = "Whom to ask")]
     admin_token: Option<String>,
@@ -42,9 +43,9 @@ impl Ask {
             None => format!("http://{}", reachable(config.admin.listen)),
         };
         let given = self.admin_token.clone().filter(|token| !token.is_empty()).map(Secret::new);
-        let token = given.or_else(|| config.admin.token.clone());
         let generated = || std::fs::read_to_string(config.store.folder().join("admin-token")).ok();
-        let token = token.or_else(|| generated().map(|text| Secret::new(text.trim().to_owned())));
+        let own = || config.admin.token.clone().or_else(|| Some(Secret::new(generated()?.trim().to_owned())));
+        let token = given.or_else(|| if self.admin_url.is_none() || is_this_machine(&base) { own() } else { None });
         Client::new(base, token)
     }
 }
@@ -130,6 +131,13 @@ fn credential(text: &str) -> Result<String, String> {
     if carried { Ok(text.to_owned()) } else { Err("a header cannot carry it".to_owned()) }
 }
 
+/// Whether an address is one of this machine's: a credential from its files goes to no other that somebody names.
+pub(super) fn is_this_machine(url: &str) -> bool {
+    let host = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// An address that listens on all of them is reached on this machine.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
@@ -144,5 +152,33 @@ fn percent(byte: u8) -> String {
     match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_from_the_files_goes_to_this_machine_only() {
+        for own in ["http://127.0.0.1:8081", "http://localhost:1", "https://[::1]:8081/x", "http://127.9.9.9"] {
+            assert!(is_this_machine(own), "{own}");
+        }
+        for other in [
+            "http://10.0.0.1",
+            "https://hooks.example",
+            "http://localhost.example",
+            "http://[2001:db8::1]",
+            "127.0.0.1",
+        ] {
+            assert!(!is_this_machine(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_address_needs_no_scheme_and_has_no_path() {
+        assert_eq!(base("127.0.0.1:8081").as_deref(), Ok("http://127.0.0.1:8081"));
+        assert_eq!(base("https://admin.example/").as_deref(), Ok("https://admin.example"));
+        assert!(base("ftp://x").is_err() && base("http://").is_err());
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Health {
     ask: Ask,
     #[command(flatten)]
     form: Form,
+    /// Print nothing, and ask only whether it is ready: for a container's health check.
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
 }
 
 impl Health {
@@ -21,6 +24,9 @@ impl Health {
     pub(super) async fn run(&self, config: &Config) -> Done {
         let client = self.ask.client(config)?;
         let ready = client.is_ready().await?;
+        if self.quiet {
+            return if ready { Ok(()) } else { Err(Failed::Said) };
+        }
         let told = client.get::<wire::Health>("/api/v1/health", &[]).await;
         match (told, self.form.json) {
             (Ok(health), true) => output::json(&health),

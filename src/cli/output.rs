@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-/// Prints a line on standard output. When nobody reads it any more, the process ends, as others do.
+use crate::handlers::log::visible;
+
+/// Prints a text for people as lines on standard output, without what a terminal would take for a command.
 pub(super) fn line(text: impl AsRef<str>) {
-    bytes(format!("{}\n", text.as_ref()).as_bytes());
+    let lines: Vec<String> = text.as_ref().split('\n').map(visible).collect();
+    bytes(format!("{}\n", lines.join("\n")).as_bytes());
 }
 
-/// Prints bytes as they are on standard output.
+/// Prints bytes as they are on standard output. When nobody reads them any more, the process ends, as others do.
 pub(super) fn bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -23,7 +26,7 @@ pub(super) fn bytes(bytes: &[u8]) {
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) {
     // What is printed here are plain shapes with texts as keys.
-    line(serde_json::to_string_pretty(value).unwrap_or_default());
+    bytes(format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()).as_bytes());
 }
 
 /// Prints an error with its causes on standard error.
@@ -45,9 +48,8 @@ pub(super) fn time(time: Timestamp) -> String {
 
 /// Prints rows under a heading, each column as wide as it has to be; the last one is cut to `last_max` characters.
 pub(super) fn table(heading: &[&str], rows: &[Vec<String>], last_max: usize) {
-    let clean = |text: &str| text.chars().filter(|character| !character.is_control()).collect::<String>();
     let mut lines: Vec<Vec<String>> = vec![heading.iter().map(|&text| text.to_owned()).collect()];
-    lines.extend(rows.iter().map(|row| row.iter().map(|text| clean(text)).collect()));
+    lines.extend(rows.iter().map(|row| row.iter().map(|text| visible(text)).collect()));
     let width = |column: usize| lines.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max();
     let widths: Vec<usize> = (0..heading.len()).map(|column| width(column).unwrap_or(0)).collect();
     for row in &lines {

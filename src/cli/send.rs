@@ -8,6 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::client::{is_this_machine, reachable};
 use super::{Done, Failed, Form, output};
 use crate::clock::Clock;
 use crate::config::{Config, ConfiguredWebhook};
@@ -41,7 +42,7 @@ pub(super) struct Send {
     /// Send to this webhook's own path and with its token; without it, to the first that takes the brand.
     #[arg(long, value_name = "NAME", conflicts_with = "url")]
     webhook: Option<String>,
-    /// The token; without it, the webhook's, or the generated one beside the store.
+    /// The token; without it, and to this machine only, the webhook's, or the generated one beside the store.
     #[arg(long, value_name = "TOKEN", env = "WORKHOOK_SEND_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The webhook id to claim; without it, the fixture's.
@@ -137,7 +138,7 @@ impl Send {
             bail!("no webhook is named {name:?} in the configuration; there are: {}", names.join(", "));
         }
         let ingest = &config.ingest;
-        let door = format!("http://{}{}", super::client::reachable(ingest.listen), ingest.path);
+        let door = format!("http://{}{}", reachable(ingest.listen), ingest.path);
         // A webhook without a token is open under its own path only.
         let own_path = webhook.filter(|configured| self.webhook.is_some() || configured.webhook.tokenless);
         let url = own_path.map_or_else(|| door.clone(), |configured| format!("{door}/{}", configured.webhook.name));
@@ -145,12 +146,14 @@ impl Send {
             let text = std::fs::read_to_string(config.store.folder().join("webhook-token")).ok()?;
             Some(Secret::new(text.trim().to_owned()))
         };
+        let url = self.url.clone().unwrap_or(url);
         let token = match (&self.token, webhook) {
             (Some(token), _) => Some(Secret::new(token.clone())),
+            (None, _) if self.url.is_some() && !is_this_machine(&url) => None,
             (None, Some(configured)) => configured.tokens.first().cloned(),
             (None, None) => generated(),
         };
-        Ok(Target::new(self.url.clone().unwrap_or(url), token))
+        Ok(Target::new(url, token))
     }
 
     async fn inflict(&self, sender: &Sender, drafts: &[Draft], fault: Fault, config: &Config, json: bool) -> bool {

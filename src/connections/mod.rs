@@ -72,6 +72,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let door = Arc::new(Door { router, slots: Slots::default(), limits, stop });
     let tasks = TaskTracker::new();
     let turned_away = TaskTracker::new();
+    let mut overload = Overload::default();
     loop {
         let accepted = tokio::select! {
             () = door.stop.cancelled() => break,
@@ -79,12 +80,15 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         };
         match accepted {
             Ok((stream, peer)) if door.make_room() => {
-                tasks.spawn(connection(Arc::clone(&door), stream, peer));
+                let slot = door.slots.open();
+                tasks.spawn(connection(Arc::clone(&door), slot, stream, peer));
             }
-            Ok((stream, _)) if turned_away.len() < TURNED_AWAY_MAX => {
-                turned_away.spawn(turn_away(stream, door.limits.overload));
+            Ok((stream, _)) => {
+                overload.count();
+                if turned_away.len() < TURNED_AWAY_MAX {
+                    turned_away.spawn(turn_away(stream, door.limits.overload));
+                }
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(error = %error, "a connection could not be accepted");
                 door.slots.close_idlest();
@@ -111,9 +115,9 @@ impl Door {
     }
 }
 
-async fn connection(door: Arc<Door>, stream: TcpStream, peer: SocketAddr) {
+async fn connection(door: Arc<Door>, slot: Arc<Slot>, stream: TcpStream, peer: SocketAddr) {
     let _ = stream.set_nodelay(true);
-    let slot = door.slots.open();
+    let _place = Place { slots: &door.slots, slot: &slot };
     let io = TokioIo::new(Timed::new(stream, Arc::clone(&slot), door.limits.head));
     let service = hyper::service::service_fn(|request| call(&door.router, &slot, peer, request));
     let connection = http1::Builder::new()
@@ -142,7 +146,18 @@ async fn connection(door: Arc<Door>, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = ended {
         tracing::debug!(error = %error, peer = %peer.ip(), "a connection ended early");
     }
-    door.slots.close(&slot);
+}
+
+/// Gives a slot back, however its connection ends.
+struct Place<'a> {
+    slots: &'a Slots,
+    slot: &'a Slot,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.slots.close(self.slot);
+    }
 }
 
 async fn call(
@@ -156,6 +171,23 @@ async fn call(
     let response = router.clone().oneshot(request).await;
     slot.answered();
     response
+}
+
+/// How many connections were turned away; said at most once a second.
+#[derive(Debug, Default)]
+struct Overload {
+    connections: u64,
+    said: Option<Instant>,
+}
+
+impl Overload {
+    fn count(&mut self) {
+        self.connections += 1;
+        if self.said.is_none_or(|said| said.elapsed() >= Duration::from_secs(1)) {
+            tracing::warn!(connections = self.connections, "connections over the cap were turned away");
+            *self = Overload { connections: 0, said: Some(Instant::now()) };
+        }
+    }
 }
 
 async fn turn_away(mut stream: TcpStream, answer: &[u8]) {

@@ -45,7 +45,7 @@ impl Envelope {
     /// Reads a stored body: the raw value, its typed view, and what the view could not read.
     ///
     /// # Errors
-    /// When the body is no JSON text. A body that was accepted always is one.
+    /// When the body is no JSON text. Of what was accepted, only the sender's test may not be one.
     pub fn parse(body: &[u8]) -> Result<(Value, Envelope, Vec<Misfit>), serde_json::Error> {
         let text = std::str::from_utf8(body).map_err(serde::de::Error::custom)?;
         let raw = json::parse(text)?;

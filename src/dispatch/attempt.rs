@@ -43,7 +43,12 @@ pub(super) async fn attempt(
         }
         Some(Err(failure)) => {
             let retry = &consumer.policy.retry;
-            let next = retry::after(retry, claimed.attempt, failure.kind, &failure.message, at, fastrand::f64());
+            // What does not count as an attempt still makes the next wait longer.
+            let nth = match failure.kind {
+                FailureKind::Throttled { .. } => u32::try_from(claimed.epoch).unwrap_or(u32::MAX),
+                _ => claimed.attempt,
+            };
+            let next = retry::after(retry, nth, failure.kind, &failure.message, at, fastrand::f64());
             (ended(failure.kind), next, (failure.status, failure.message, failure.response))
         }
         // Stopping the process is not the handler's failure, so it does not count (ruling 17).

@@ -97,6 +97,8 @@ impl Lanes {
             if let Err(error) = given_back {
                 tracing::warn!(delivery_id = %claimed.id, error = with_causes(&error), "a delivery waits for its lease to end");
             }
+            drop(place);
+            self.freed.notify_one();
             return;
         }
         let settlement = attempt::attempt(&self.house, &self.consumer, &claimed, &self.ends.cut).await;
@@ -110,6 +112,8 @@ impl Lanes {
         self.freed.notify_one();
         if !settled {
             settling.await;
+            // The claim that rode along may have come before it.
+            self.freed.notify_one();
         }
     }
 

@@ -1,7 +1,8 @@
 //! Dispatch: stored events become deliveries, and deliveries are attempted until they are settled.
 //!
 //! It knows no HTTP and no SQL. What always holds: everything that it does goes on from what is stored, so it may be
-//! ended at any moment; and no handler can hold up another, the planner or the sender.
+//! ended at any moment; and no handler can hold up the planner or the sender, nor another, as long as it does not block
+//! the threads that all of them share.
 
 mod attempt;
 mod lanes;
@@ -58,11 +59,21 @@ pub struct House {
 /// Plans and attempts until `stop`; attempts under way then go on until they end or `cut` ends them.
 pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken, cut: CancellationToken) {
     let mut tasks = JoinSet::new();
+    // A handler that ends the process must not look like an event that does: lanes begin when planning has.
+    let planned = CancellationToken::new();
     for consumer in consumers.clone() {
         let ends = Ends { stop: stop.clone(), cut: cut.clone() };
-        tasks.spawn(lanes::run(house.clone(), consumer, ends));
+        let (planned, lanes) = (planned.clone(), lanes::run(house.clone(), consumer, ends));
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = planned.cancelled() => {}
+                () = stop.cancelled() => {}
+            }
+            lanes.await;
+        });
     }
-    tasks.spawn(planner::run(house, consumers, stop));
+    tasks.spawn(planner::run(house, consumers, planned, stop));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             // Nothing in these loops panics by design; if one does, the process must not go on without it.

@@ -20,28 +20,36 @@ const BATCH: usize = 256;
 const POLL: Duration = Duration::from_secs(5);
 /// How long to wait after the store failed.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a step may take before it is said that planning stands still.
+const STEP_MAX: Duration = Duration::from_secs(20);
 /// How often planning may begin at an event without getting beyond it.
 const CRASHES_MAX: u32 = 3;
 /// How many unknown names are remembered, to warn of each once.
 const NAMES_MAX: usize = 1000;
 
-/// Plans until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
-pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken) {
+/// Plans until it is told to stop, and says when the first step was good. When the future is dropped, the step under
+/// way is done or not as a whole.
+pub(super) async fn run(house: House, consumers: Vec<Consumer>, planned: CancellationToken, stop: CancellationToken) {
     let mut sleeper = house.wakes.events.sleeper();
     let mut planner = Planner { house, consumers, stalled: None, one_by_one: 0, warned: HashSet::new() };
     while !stop.is_cancelled() {
-        let pause = match planner.step().await {
-            Ok(0) => {
-                planner.house.health.set_planner_moving(true);
+        let stepped = tokio::time::timeout(STEP_MAX, planner.step()).await;
+        planner.house.health.set_planner_moving(matches!(stepped, Ok(Ok(_))));
+        let pause = match stepped {
+            Ok(Ok(count)) => {
+                planned.cancel();
+                if count > 0 {
+                    continue;
+                }
                 POLL
             }
-            Ok(_) => {
-                planner.house.health.set_planner_moving(true);
-                continue;
+            Ok(Err(error)) => {
+                let error = with_causes(&error);
+                tracing::warn!(error, "planning stands still until the store is available");
+                PAUSE
             }
-            Err(error) => {
-                planner.house.health.set_planner_moving(false);
-                tracing::warn!(error = with_causes(&error), "planning stands still until the store is available");
+            Err(_) => {
+                tracing::warn!("planning stands still: the store did not answer within {STEP_MAX:?}");
                 PAUSE
             }
         };

@@ -54,7 +54,7 @@ pub fn line(event: &StoredEvent) -> String {
     if let Ok((_, envelope, _)) = Envelope::parse(&event.body) {
         line.push_str(&about(&envelope));
     }
-    let line: String = line.chars().filter(|character| !is_hidden(*character)).collect();
+    let line = visible(&line);
     match line.char_indices().nth(LINE_MAX) {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,
@@ -87,6 +87,12 @@ fn about(envelope: &Envelope) -> String {
     add("  by ", envelope.trigger.as_ref().and_then(|trigger| trigger.user.as_ref()?.name.as_deref()));
     add("  ", data.and_then(|data| data.issue.as_ref()?.url.as_deref()));
     text
+}
+
+/// A text for people, without characters that could move, hide or reorder what stands around it.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().filter(|character| !is_hidden(*character)).collect()
 }
 
 /// Whether a character could move, hide or reorder what stands around it.

@@ -38,9 +38,12 @@ impl<T: View> Event<T> {
     /// Reads a stored event.
     ///
     /// # Errors
-    /// When the stored body is no JSON, which no accepted one is.
+    /// When the stored body is no JSON. The sender's test may come with any body; it is read as nothing then.
     pub fn read(stored: Arc<StoredEvent>) -> Result<Event<T>, Failure> {
-        let (raw, envelope, mut misfits) = Envelope::parse(&stored.body).map_err(Failure::permanent)?;
+        let (raw, envelope, mut misfits) = match Envelope::parse(&stored.body) {
+            Err(_) if stored.name.is_test() => (Value::Null, Envelope::default(), Vec::new()),
+            read => read.map_err(Failure::permanent)?,
+        };
         let mut reader = Reader::default();
         let data = T::of(&envelope, &mut reader);
         misfits.extend(reader.into_misfits());

@@ -35,7 +35,41 @@ pub(super) enum Answer {
     /// The body did not come in time.
     TooSlow,
     /// Nothing was promised; a retry is welcome.
-    Unavailable(&'static str),
+    Unavailable(Shed),
+}
+
+/// Why a request was shed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shed {
+    /// Too many requests wait for the store.
+    Busy,
+    /// Too many bytes of bodies are held.
+    OverBudget,
+    /// The store could not do it.
+    Store,
+    /// The store did not answer in time.
+    Late,
+}
+
+impl Shed {
+    /// A short fixed word for counting.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Shed::Busy => "busy",
+            Shed::OverBudget => "over-budget",
+            Shed::Store => "store",
+            Shed::Late => "late",
+        }
+    }
+
+    fn errmsg(self) -> &'static str {
+        match self {
+            Shed::Busy => "too many requests are waiting; retry",
+            Shed::OverBudget => "too many bytes are being received; retry",
+            Shed::Store => "the store is not available; retry",
+            Shed::Late => "the store did not answer in time; retry",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -60,7 +94,7 @@ impl IntoResponse for Answer {
                 failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has a Content-Encoding; plain JSON is expected")
             }
             Answer::TooSlow => failure(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
-            Answer::Unavailable(why) => unavailable(why),
+            Answer::Unavailable(shed) => unavailable(shed.errmsg()),
         }
     }
 }

@@ -43,18 +43,6 @@ pub(super) enum BodyError {
     Cut,
 }
 
-impl BodyError {
-    /// A short fixed word for counting.
-    pub(super) fn code(&self) -> &'static str {
-        match self {
-            BodyError::TooLarge => "too-large",
-            BodyError::TooSlow => "too-slow",
-            BodyError::OverBudget => "over-budget",
-            BodyError::Cut => "cut",
-        }
-    }
-}
-
 impl Budget {
     pub(super) fn new(max: usize) -> Budget {
         Budget(Arc::new(State { max, used: AtomicUsize::new(0) }))
@@ -94,7 +82,12 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body whole. When the future is dropped, what was read is gone.
-pub(super) async fn read(mut body: Body, max: usize, share: &mut Share, deadline: Instant) -> Result<Bytes, BodyError> {
+pub(super) async fn read(
+    body: &mut Body,
+    max: usize,
+    share: &mut Share,
+    deadline: Instant,
+) -> Result<Bytes, BodyError> {
     let claimed = usize::try_from(body.size_hint().lower()).unwrap_or(max).min(max);
     share.grow(claimed)?;
     let mut whole = BytesMut::new();
@@ -128,6 +121,17 @@ pub(super) async fn read(mut body: Body, max: usize, share: &mut Share, deadline
     Ok(first.unwrap_or_else(|| whole.freeze()))
 }
 
+/// Reads what is left of a body and throws it away, up to so many bytes and not beyond the deadline.
+pub(super) async fn discard(mut body: Body, max: usize, deadline: Instant) {
+    let mut bytes = 0;
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+        if bytes > max {
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,12 +152,16 @@ mod tests {
     async fn a_body_is_read_up_to_its_limit_and_no_further() {
         let far = Instant::now() + std::time::Duration::from_secs(60);
         let budget = Budget::new(100);
-        let read = async |text: &'static str, max| read(Body::from(text), max, &mut budget.share(), far).await;
+        let read =
+            async |text: &'static str, max| super::read(&mut Body::from(text), max, &mut budget.share(), far).await;
         assert_eq!(read("12345", 5).await, Ok(Bytes::from("12345")));
         assert_eq!(read("123456", 5).await, Err(BodyError::TooLarge));
         assert_eq!(read("", 5).await, Ok(Bytes::new()));
         let too_many = Budget::new(4);
-        assert_eq!(super::read(Body::from("12345"), 9, &mut too_many.share(), far).await, Err(BodyError::OverBudget));
+        assert_eq!(
+            super::read(&mut Body::from("12345"), 9, &mut too_many.share(), far).await,
+            Err(BodyError::OverBudget)
+        );
     }
 
     #[test]

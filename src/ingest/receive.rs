@@ -1,11 +1,14 @@
 //! One request, from its head to its answer.
 
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::body::{self, BodyError};
+use super::answer::Shed;
+use super::body::{self, BodyError, Share};
 use super::{Answer, Ingest, peer};
 use crate::connections::Arrival;
 use crate::contract::{Accepted, Admitted, RawHead, Rejected, admit, claimed_webhook_id};
@@ -54,22 +57,41 @@ impl Receiving<'_> {
             count("encoded");
             return Answer::Encoded;
         }
-        let mut share = self.ingest.budget.share();
-        let body = match body::claims_more_than(&head.headers, config.max_body) {
-            true => Err(BodyError::TooLarge),
-            false => body::read(body, config.max_body, &mut share, arrival.began + config.body_deadline).await,
+        let answer = match self.read(&head.headers, body, arrival.began).await {
+            Ok((body, _share)) => self.judge(admitted, body).await,
+            Err(BodyError::TooLarge) => {
+                count("too-large");
+                self.too_large(admitted).await
+            }
+            Err(BodyError::TooSlow) => {
+                count("too-slow");
+                Answer::TooSlow
+            }
+            Err(BodyError::Cut) => {
+                count("cut");
+                Answer::Rejected("the body ended early, or its framing is broken".to_owned())
+            }
+            Err(BodyError::OverBudget) => Answer::Unavailable(Shed::OverBudget),
         };
-        let error = match body {
-            Ok(body) => return self.judge(admitted, body).await,
-            Err(error) => error,
-        };
-        count(error.code());
-        match error {
-            BodyError::TooLarge => self.too_large(admitted).await,
-            BodyError::TooSlow => Answer::TooSlow,
-            BodyError::OverBudget => Answer::Unavailable("too many bytes are being received; retry"),
-            BodyError::Cut => Answer::Rejected("the body ended early, or its framing is broken".to_owned()),
+        if let Answer::Unavailable(shed) = answer {
+            count(shed.code());
         }
+        answer
+    }
+
+    /// Reads the body. Of one that is too large the rest is thrown away, so that the sender gets to read the answer.
+    async fn read(&self, headers: &HeaderMap, mut body: Body, began: Instant) -> Result<(Bytes, Share), BodyError> {
+        let (max, deadline) = (self.ingest.config.max_body, began + self.ingest.config.body_deadline);
+        let mut share = self.ingest.budget.share();
+        let read = match body::claims_more_than(headers, max) {
+            true => Err(BodyError::TooLarge),
+            false => body::read(&mut body, max, &mut share, deadline).await,
+        };
+        // Who waits to be asked for the body has not sent it.
+        if read == Err(BodyError::TooLarge) && !headers.contains_key(header::EXPECT) {
+            body::discard(body, max.saturating_mul(4), deadline).await;
+        }
+        read.map(|body| (body, share))
     }
 
     async fn judge(&self, admitted: Admitted<'_>, body: Bytes) -> Answer {
@@ -99,7 +121,7 @@ impl Receiving<'_> {
             Ok(Err(error)) => unavailable(&error),
             Err(_) => {
                 tracing::warn!(%request_id, "the store was too late; what was handed over may still be stored");
-                Answer::Unavailable("the store did not answer in time; retry")
+                Answer::Unavailable(Shed::Late)
             }
         }
     }
@@ -117,15 +139,14 @@ impl Receiving<'_> {
         match timeout_at(self.answer_by, self.ingest.store.reject(rejected)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(unavailable(&error)),
-            Err(_) => Err(Answer::Unavailable("the store did not answer in time; retry")),
+            Err(_) => Err(Answer::Unavailable(Shed::Late)),
         }
     }
 }
 
 fn unavailable(error: &StoreError) -> Answer {
     match error {
-        // The queue says it once for all that it turns away.
-        StoreError::Busy => Answer::Unavailable("too many requests are waiting; retry"),
-        StoreError::Unavailable(_) | StoreError::Ended => Answer::Unavailable("the store is not available; retry"),
+        StoreError::Busy => Answer::Unavailable(Shed::Busy),
+        StoreError::Unavailable(_) | StoreError::Ended => Answer::Unavailable(Shed::Store),
     }
 }

@@ -176,3 +176,23 @@ fn a_reader_that_has_seen_enough_is_no_reason_to_panic() {
         assert_eq!(service.place.run_unread(args), "", "{args:?}");
     }
 }
+
+#[test]
+fn what_somebody_named_an_issue_is_no_command_to_the_terminal() {
+    let (service, _crm) = service();
+    let evil = "data.issue.summary=\"a\\u001b]52;c;evil\\u0007b\\u202ec\"";
+    service.run(&["send", "Issue.Update", "--set", evil]).good();
+    for said in [
+        service.run(&["events", "list"]).good(),
+        service.run(&["events", "show", &service.newest("Issue.Update")]).good(),
+    ] {
+        assert!(said.contains("a]52;c;evilbc") && !said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said:?}");
+    }
+}
+
+#[test]
+fn a_container_s_health_check_says_nothing_but_by_its_exit_code() {
+    let (service, _crm) = service();
+    assert_eq!(service.run(&["health", "--quiet"]).good(), "");
+    assert_eq!(service.run(&["health", "--quiet", "--admin-url", "127.0.0.1:9"]).code, Some(1));
+}

@@ -155,15 +155,13 @@ async fn ruling_10_where_no_connection_is_idle_the_new_one_is_told_503() {
     let mut busy = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(app.public).await.unwrap();
-        stream.write_all(post.head(100).as_bytes()).await.unwrap();
-        stream.write_all(b"{").await.unwrap();
+        stream.write_all(post.clone().header("Expect", "100-continue").head(100).as_bytes()).await.unwrap();
+        // It is asked for its body, so its head was read, and it is not idle.
+        assert_eq!(read(&mut stream).await.unwrap().status, 100);
         busy.push(stream);
     }
-    let answer = until("it is full", || async {
-        let answer = exchange(app.public, &post.bytes()).await.unwrap();
-        (answer.status == 503).then_some(answer)
-    })
-    .await;
+    let answer = exchange(app.public, &post.bytes()).await.unwrap();
+    assert_eq!(answer.status, 503);
     assert_eq!(answer.errcode(), 503);
     assert!(answer.head.contains("retry-after"), "{answer:?}");
     app.stop().await;
@@ -205,5 +203,32 @@ async fn one_request_that_cannot_be_stored_does_not_fail_its_neighbours() {
         assert_eq!(answer.status, if n == 50 { 503 } else { 200 }, "{n}");
     }
     assert_eq!(kept(&app).await.events, 99);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_sender_that_writes_a_too_large_body_to_its_end_gets_to_read_the_413() {
+    let app = TestApp::with("").start().await;
+    let post = Post::new(Brand::Leiga, "Issue.Update").body(format!("{{\"a\":\"{}\"}}", "x".repeat(9 << 20)));
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(app.public).await.unwrap();
+        stream.write_all(&post.bytes()).await.unwrap();
+        assert_eq!(read(&mut stream).await.unwrap().status, 413);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_shed_is_counted() {
+    let app = TestApp::with("").start().await;
+    let other = rusqlite::Connection::open(app.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(Post::new(Brand::Leiga, "Issue.Update").send(app.public).await.status, 503);
+    other.execute_batch("ROLLBACK").unwrap();
+    until("it is counted", || async {
+        let away = app.health().await.turned_away;
+        away.iter().any(|away| away.code == "store" || away.code == "late").then_some(())
+    })
+    .await;
     app.stop().await;
 }

@@ -1,7 +1,7 @@
 //! What SQLite promises beyond the trait: one process, others that read, a lock that somebody else holds, and one
 //! commit for many.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -244,5 +244,26 @@ async fn the_folder_and_the_files_are_their_owner_s_alone() {
     let database = fixture.database();
     assert_eq!(mode(database.parent().unwrap()), 0o700);
     assert_eq!((mode(&database), mode(&database.with_extension("db-wal"))), (0o600, 0o600));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_written_to_no_more_and_says_so() {
+    let (mut fixture, store) = open().await;
+    append(&store, &Request::new()).await.unwrap().unwrap();
+    store.close().await;
+    let connection = connect(&fixture);
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
+    let (page, size) = (number("SELECT rootpage FROM sqlite_schema WHERE name = 'keys'"), number("PRAGMA page_size"));
+    drop(connection);
+    let file = std::fs::OpenOptions::new().write(true).open(fixture.database()).unwrap();
+    file.write_all_at(&[0xff; 512], u64::from((page - 1) * size)).unwrap();
+
+    let store = fixture.open(&Wakes::default()).await;
+    let failed = append(&store, &Request::new()).await.unwrap();
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    tokio::time::timeout(PATIENCE, store.failed()).await.expect("it says that it failed");
+    let ended = append(&store, &Request::new()).await.unwrap();
+    assert!(matches!(ended, Err(StoreError::Ended)), "{ended:?}");
     store.close().await;
 }

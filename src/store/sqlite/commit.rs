@@ -61,8 +61,8 @@ impl Committer {
         self.execute("BEGIN IMMEDIATE")?;
         let written = match self.together(requests, units) {
             Ok(written) => written,
-            // A full or failing disk ends the transaction by itself, and fails everyone.
-            Err(error) if self.connection.is_autocommit() => return Err(error),
+            // A full disk ends the transaction by itself and fails everyone, and so does damage.
+            Err(error) if self.connection.is_autocommit() || is_untrustworthy(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(error = %error, "one of many could not be stored; each is tried by itself");
                 self.execute("ROLLBACK")?;
@@ -99,7 +99,7 @@ impl Committer {
                 self.execute("RELEASE unit")?;
                 Ok(Ok(value))
             }
-            Err(error) if self.connection.is_autocommit() => Err(error),
+            Err(error) if self.connection.is_autocommit() || is_untrustworthy(&error) => Err(error),
             Err(error) => {
                 self.execute("ROLLBACK TO unit")?;
                 self.execute("RELEASE unit")?;

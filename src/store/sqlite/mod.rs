@@ -40,6 +40,8 @@ const READERS: usize = 2;
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    /// For planning alone, so that nobody who looks something up holds it up.
+    planning: Readers,
     wakes: Wakes,
     threads: Mutex<Option<Threads>>,
 }
@@ -68,6 +70,7 @@ impl SqliteStore {
         }
         let reader = |_| open::open_another(&config.path, true);
         let readers = Readers::new((0..READERS).map(reader).collect::<Result<_, _>>()?);
+        let planning = Readers::new(vec![open::open_another(&config.path, true)?]);
         let beside = open::open_another(&config.path, false)?;
 
         let remember_ms = i64::try_from(config.remember.as_millis()).unwrap_or(i64::MAX / 2);
@@ -95,7 +98,7 @@ impl SqliteStore {
             stop_checkpoint,
             lock,
         };
-        Ok(SqliteStore { writer, readers, wakes: wakes.clone(), threads: Mutex::new(Some(threads)) })
+        Ok(SqliteStore { writer, readers, planning, wakes: wakes.clone(), threads: Mutex::new(Some(threads)) })
     }
 }
 
@@ -123,7 +126,7 @@ impl Store for SqliteStore {
     }
 
     async fn unplanned(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        self.readers.read(move |connection| read::unplanned(connection, limit)).await
+        self.planning.read(move |connection| read::unplanned(connection, limit)).await
     }
 
     async fn plan(&self, plans: Vec<Plan>, now: Timestamp) -> Result<(), StoreError> {
@@ -190,12 +193,13 @@ impl Store for SqliteStore {
         self.writer.close();
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
-        let readers = self.readers.clone();
+        let (readers, planning) = (self.readers.clone(), self.planning.clone());
         let join = tokio::task::spawn_blocking(move || {
             drop(threads.stop_checkpoint);
             let checkpoint = threads.checkpoint.join();
             // Readers go before the writer's last checkpoint, so that it can empty the log.
             readers.close();
+            planning.close();
             let writer = threads.writer.join();
             drop(threads.lock);
             writer.and(checkpoint)

@@ -77,7 +77,6 @@ CREATE UNIQUE INDEX deliveries_event ON deliveries (position, handler, number);
 CREATE INDEX deliveries_ready ON deliveries (handler, ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX deliveries_lane ON deliveries (handler, lane, id) WHERE state = 'pending' AND lane IS NOT NULL;
 CREATE INDEX deliveries_claimed ON deliveries (id) WHERE claimed = 1;
-CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead';
 
 CREATE TABLE attempts (
     delivery   INTEGER NOT NULL,
