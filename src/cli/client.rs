@@ -38,14 +38,15 @@ pub(super) struct Client {
 impl Ask {
     pub(super) fn client(&self, config: &Config) -> anyhow::Result<Client> {
         // An empty variable is how a container's description says that there is none.
-        let base = match self.admin_url.as_deref().filter(|url| !url.is_empty()) {
+        let named = self.admin_url.as_deref().filter(|url| !url.is_empty());
+        let base = match named {
             Some(url) => url.to_owned(),
             None => format!("http://{}", reachable(config.admin.listen)),
         };
         let given = self.admin_token.clone().filter(|token| !token.is_empty()).map(Secret::new);
         let generated = || std::fs::read_to_string(config.store.folder().join("admin-token")).ok();
         let own = || config.admin.token.clone().or_else(|| Some(Secret::new(generated()?.trim().to_owned())));
-        let token = given.or_else(|| if self.admin_url.is_none() || is_this_machine(&base) { own() } else { None });
+        let token = given.or_else(|| if named.is_none() || is_this_machine(&base) { own() } else { None });
         Client::new(base, token)
     }
 }

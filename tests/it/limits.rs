@@ -28,7 +28,7 @@ async fn ruling_09_a_body_that_does_not_come_in_time_is_408_and_counted() {
         let answer = read(&mut stream).await.unwrap();
         let took = began.elapsed();
         assert_eq!((answer.status, answer.errcode()), (408, 408));
-        assert!((Duration::from_millis(1150)..Duration::from_millis(1900)).contains(&took), "{took:?}");
+        assert!((Duration::from_millis(1150)..Duration::from_millis(3000)).contains(&took), "{took:?}");
         until("it is counted", || async { (kept(&app).await == A_COUNT).then_some(()) }).await;
         app.stop().await;
     }
@@ -173,7 +173,8 @@ async fn ruling_10_bodies_over_the_budget_are_503() {
     let app = TestApp::with(config).start().await;
     let post = Post::new(Brand::Leiga, "Issue.Update");
     let mut slow = TcpStream::connect(app.public).await.unwrap();
-    slow.write_all(post.head(60_000).as_bytes()).await.unwrap();
+    slow.write_all(post.clone().header("Expect", "100-continue").head(60_000).as_bytes()).await.unwrap();
+    assert_eq!(read(&mut slow).await.unwrap().status, 100, "its share is set aside");
     let big = post.clone().body(format!("{{\"a\":\"{}\"}}", "x".repeat(20_000)));
     let answer = until("the budget is used up", || async {
         let answer = big.send(app.public).await;
