@@ -10,4 +10,5 @@ mod files;
 mod fixtures;
 mod rooms;
 mod rust;
+mod sizes;
 mod tree;
