@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::open::PAGE_SIZE;
 use super::writer::Writer;
 
 /// How often the log is looked at.
 const EVERY: Duration = Duration::from_millis(200);
-/// From how many pages of 4 KiB on they are moved.
-const MOVE_FROM: i64 = 1000;
-/// From how many pages on the writer is asked for the rest.
-const FINISH_FROM: i64 = 4000;
+/// From how many pages on they are moved: 4 MiB.
+const MOVE_FROM: i64 = (4 << 20) / PAGE_SIZE;
+/// From how many pages on the writer is asked for the rest: 16 MiB.
+const FINISH_FROM: i64 = (16 << 20) / PAGE_SIZE;
 
 /// The thread's work, until the other end of `stop` is gone.
 pub(super) fn run(connection: &Connection, writer: &Writer, stop: &Receiver<()>) {
