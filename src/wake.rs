@@ -51,6 +51,8 @@ pub struct Wakes {
     pub events: Wake,
     /// Deliveries were planned, or became due by other hands than the handler's own.
     pub deliveries: Wake,
+    /// A replay began, stopped or goes on.
+    pub replays: Wake,
 }
 
 #[cfg(test)]

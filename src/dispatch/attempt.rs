@@ -27,8 +27,9 @@ pub(super) async fn attempt(
     cut: &CancellationToken,
 ) -> Settlement {
     let allowed = consumer.policy.retry.attempts;
-    if claimed.attempt > allowed {
-        let reason = format!("{} attempts were made, and no more than {allowed} are allowed", claimed.attempt - 1);
+    if claimed.allowed_attempt > allowed {
+        let made = claimed.allowed_attempt - 1;
+        let reason = format!("{made} attempts were made, and no more than {allowed} are allowed");
         return settlement(claimed, None, NextStep::Dead(reason), house.clock.now());
     }
     let (started_at, started) = (house.clock.now(), Instant::now());
@@ -46,7 +47,7 @@ pub(super) async fn attempt(
             // What does not count as an attempt still makes the next wait longer.
             let nth = match failure.kind {
                 FailureKind::Throttled { .. } => u32::try_from(claimed.epoch).unwrap_or(u32::MAX),
-                _ => claimed.attempt,
+                _ => claimed.allowed_attempt,
             };
             let next = retry::after(retry, nth, failure.kind, &failure.message, at, fastrand::f64());
             (ended(failure.kind), next, (failure.status, failure.message, failure.response))

@@ -217,8 +217,14 @@ mod tests {
         while planner.step().await.unwrap() > 0 {}
         let deliveries =
             planner.house.store.deliveries(crate::store::DeliveryQuery { limit: 10, ..Default::default() });
-        let dead: Vec<i64> =
-            deliveries.await.unwrap().iter().filter(|one| one.reason.is_some()).map(|one| one.position.0).collect();
+        let dead: Vec<i64> = deliveries
+            .await
+            .unwrap()
+            .items
+            .iter()
+            .filter(|one| one.reason.is_some())
+            .map(|one| one.position.0)
+            .collect();
         assert_eq!(dead, [1, 1]);
     }
 }

@@ -49,6 +49,8 @@ pub(super) enum Shed {
     Store,
     /// The store did not answer in time.
     Late,
+    /// The disk is nearly full.
+    DiskFull,
 }
 
 impl Shed {
@@ -59,6 +61,7 @@ impl Shed {
             Shed::OverBudget => "over-budget",
             Shed::Store => "store",
             Shed::Late => "late",
+            Shed::DiskFull => "disk-full",
         }
     }
 
@@ -68,6 +71,7 @@ impl Shed {
             Shed::OverBudget => "too many bytes are being received; retry",
             Shed::Store => "the store is not available; retry",
             Shed::Late => "the store did not answer in time; retry",
+            Shed::DiskFull => "the disk is nearly full; retry later",
         }
     }
 }

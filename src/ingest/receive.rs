@@ -147,6 +147,7 @@ impl Receiving<'_> {
 fn unavailable(error: &StoreError) -> Answer {
     match error {
         StoreError::Busy => Answer::Unavailable(Shed::Busy),
+        StoreError::Full => Answer::Unavailable(Shed::DiskFull),
         StoreError::Unavailable(_) | StoreError::Ended => Answer::Unavailable(Shed::Store),
     }
 }

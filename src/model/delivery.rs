@@ -8,10 +8,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryId, EventId, HandlerName, IdempotencyKey, Position, StoredEvent};
+use super::{DeliveryId, EventId, HandlerName, IdempotencyKey, Position, ReplayId, StoredEvent};
 
 /// Where a delivery is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeliveryState {
     /// It will be attempted.
     Pending,
@@ -92,6 +92,8 @@ pub struct Claimed {
     pub epoch: i64,
     /// The number of the attempt, from 1.
     pub attempt: u32,
+    /// Which attempt it is of those that are allowed, from 1: a retry by hand begins anew.
+    pub allowed_attempt: u32,
     /// For whom.
     pub handler: HandlerName,
     /// 0 for the first delivery, one more for each replay.
@@ -229,6 +231,10 @@ pub struct DeliveryRecord {
     pub claimed: bool,
     /// How many attempts count.
     pub attempts: u32,
+    /// How often somebody had it retried by hand; such a delivery runs out of order (ruling 16).
+    pub retried: u32,
+    /// The replay that made it.
+    pub replay: Option<ReplayId>,
     /// Why it is dead or cancelled; while pending, why it waits.
     pub reason: Option<String>,
     /// When it was planned.

@@ -6,11 +6,19 @@
 mod delivery;
 mod entity;
 mod event;
+mod filter;
+mod handler;
 mod ids;
+mod replay;
+mod terms;
 
 pub use delivery::{
     Attempt, Claimed, DeliveryRecord, DeliveryState, Ended, NewDelivery, NextStep, NotRouted, Outcome, Plan, Settlement,
 };
 pub use entity::Entity;
 pub use event::{EventRecord, Receipt, StoredEvent};
+pub use filter::{DeliveryFilter, EventFilter, EventOutcome, NameFilter, NameFilterError};
+pub use handler::{HandlerRecord, OpenBreaker};
 pub use ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, Position, RejectedId};
+pub use replay::{Candidate, NewReplay, Replay, ReplayId, ReplayState, ReplayStep, ReplayTo, ReplayedEvents};
+pub use terms::{asked_terms, terms};

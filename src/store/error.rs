@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Too much is waiting already; nothing was tried.
     #[error("too much is waiting to be stored")]
     Busy,
+    /// The disk is nearly full; nothing was tried. What is there can still be handled and removed.
+    #[error("the disk is nearly full")]
+    Full,
     /// It was tried and failed: locked, full, or a row that cannot be stored. It may work later.
     #[error("the store could not do it")]
     Unavailable(#[source] Source),

@@ -9,13 +9,16 @@
 
 mod config;
 mod error;
+mod keeping;
+mod lists;
 mod sqlite;
 mod verbs;
 
 pub use config::Config;
 pub use error::{OpenError, StoreError};
-pub use sqlite::SqliteStore;
-pub use verbs::{
-    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, PlanStart, RefusalCount, RejectedRow,
-    Settled, Store,
+pub use keeping::{ForgetAbout, ForgetStep, Forgotten, PruneRequest, Pruned, Space};
+pub use lists::{
+    Counts, DeliveryQuery, EventQuery, EventRow, Page, RefusalCount, RejectedQuery, RejectedRow, Start, TokenUse,
 };
+pub use sqlite::SqliteStore;
+pub use verbs::{Appended, ClaimRequest, Claims, PlanStart, Settled, Store};

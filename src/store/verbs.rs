@@ -1,18 +1,20 @@
 //! The trait, and the words that go in and out of it.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::StoreError;
+use super::{
+    Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, Page, PruneRequest, Pruned, RefusalCount,
+    RejectedQuery, RejectedRow, Space, StoreError, TokenUse,
+};
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
-    Claimed, DeliveryId, DeliveryRecord, DeliveryState, EventId, EventRecord, HandlerName, Plan, Position, RejectedId,
-    Settlement, StoredEvent,
+    Claimed, DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker,
+    Plan, Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 
 /// Where everything is kept. One method is one transaction.
@@ -56,20 +58,92 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Everything that is known of an event.
     async fn event(&self, id: EventId) -> Result<Option<EventRecord>, StoreError>;
 
-    /// Events, the newest first.
-    async fn events(&self, query: EventQuery) -> Result<Vec<EventRow>, StoreError>;
+    /// A page of events.
+    async fn events(&self, query: EventQuery) -> Result<Page<EventRow>, StoreError>;
 
-    /// Deliveries, the newest first.
-    async fn deliveries(&self, query: DeliveryQuery) -> Result<Vec<DeliveryRecord>, StoreError>;
+    /// A page of deliveries.
+    async fn deliveries(&self, query: DeliveryQuery) -> Result<Page<DeliveryRecord>, StoreError>;
 
-    /// Rejected requests, the newest first.
-    async fn rejected(&self, limit: usize) -> Result<Vec<RejectedRow>, StoreError>;
+    /// A delivery with its attempts.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError>;
+
+    /// A page of rejected requests, without their bodies.
+    async fn rejected(&self, query: RejectedQuery) -> Result<Page<RejectedRow>, StoreError>;
+
+    /// A rejected request with its body.
+    async fn rejected_request(&self, id: RejectedId) -> Result<Option<RejectedRow>, StoreError>;
 
     /// The counts of those who were not let in, the latest first.
     async fn refusals(&self, limit: usize) -> Result<Vec<RefusalCount>, StoreError>;
 
+    /// How often each token of each webhook was used.
+    async fn token_uses(&self) -> Result<Vec<TokenUse>, StoreError>;
+
+    /// Every handler that had a delivery or was paused, by name.
+    async fn handlers(&self) -> Result<Vec<HandlerRecord>, StoreError>;
+
+    /// The newest replays, at most so many; the newest first.
+    async fn replays(&self, limit: usize) -> Result<Vec<Replay>, StoreError>;
+
     /// How much there is of what.
     async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Makes deliveries that are dead or cancelled pending again, due at once and out of order; those in other states
+    /// stay as they are (ruling 16). How many were.
+    async fn retry(&self, ids: Vec<DeliveryId>, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Cancels deliveries that are pending; an attempt under way is not taken back, but its result is refused. How many
+    /// were.
+    async fn cancel(&self, ids: Vec<DeliveryId>, reason: String, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Pauses a handler, for which nothing is claimed then, or lets it go on.
+    async fn set_paused(&self, handler: HandlerName, paused: bool, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Keeps the state of a handler's breaker; `None` is closed.
+    async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError>;
+
+    /// Keeps a replay that is to be made; `None` where it is of one event and there is no such event.
+    async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError>;
+
+    /// Makes the deliveries of one step and moves the replay behind its events; `through` is the last position that
+    /// was looked at. Does nothing where the replay does not run, or is beyond that already.
+    async fn step_replay(
+        &self,
+        id: ReplayId,
+        step: ReplayStep,
+        through: Position,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// How many deliveries a step would make.
+    async fn preview_replay(&self, step: ReplayStep) -> Result<u64, StoreError>;
+
+    /// Stops a replay, lets it go on, or says that it is done; whether it was in another state that allows this.
+    async fn set_replay(&self, id: ReplayId, state: ReplayState, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Keeps that a rejected request has become an event.
+    async fn rejected_became(&self, id: RejectedId, event: EventId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Adds to the counts of the uses of tokens.
+    async fn count_uses(&self, uses: Vec<TokenUse>) -> Result<(), StoreError>;
+
+    /// Makes the next events findable by their terms, at most so many; how many were.
+    async fn catalogue(&self, limit: usize) -> Result<usize, StoreError>;
+
+    /// Removes some old events with everything that belongs to them.
+    async fn prune(&self, request: PruneRequest) -> Result<Pruned, StoreError>;
+
+    /// Forgets some keys whose time is over, beginning after what the last call gave; where to go on, `None` at the end.
+    async fn prune_keys(&self, after: Option<Vec<u8>>, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Removes everything about somebody or something from some of what is kept.
+    async fn forget(&self, step: ForgetStep) -> Result<Forgotten, StoreError>;
+
+    /// How much room the store takes, and how much there is.
+    async fn space(&self) -> Result<Space, StoreError>;
+
+    /// Gives some free space back to the disk; whether there is more.
+    async fn give_back(&self) -> Result<bool, StoreError>;
 
     /// Tries a durable write.
     async fn probe(&self) -> Result<(), StoreError>;
@@ -136,94 +210,4 @@ pub enum Settled {
     Kept,
     /// The claim was lost to a later one; the result was refused.
     LostLease,
-}
-
-/// Which events.
-#[derive(Debug, Clone, Default)]
-pub struct EventQuery {
-    /// How many at the most.
-    pub limit: usize,
-    /// Only those before this one.
-    pub before: Option<Position>,
-    /// Only those of this name.
-    pub name: Option<String>,
-    /// Only those of this webhook.
-    pub webhook: Option<String>,
-}
-
-/// An event in a list.
-#[derive(Debug, Clone)]
-pub struct EventRow {
-    /// The event; without its body where that is larger than 64 KiB.
-    pub event: StoredEvent,
-    /// How many requests it came by.
-    pub receipts: u64,
-    /// Whether it is planned.
-    pub planned: bool,
-    /// How many of its deliveries are in which state.
-    pub deliveries: Vec<(DeliveryState, u64)>,
-}
-
-/// Which deliveries.
-#[derive(Debug, Clone, Default)]
-pub struct DeliveryQuery {
-    /// How many at the most.
-    pub limit: usize,
-    /// Only those before this one.
-    pub before: Option<DeliveryId>,
-    /// Only those of this handler.
-    pub handler: Option<HandlerName>,
-    /// Only those in this state.
-    pub state: Option<DeliveryState>,
-}
-
-/// A rejected request in a list.
-#[derive(Debug, Clone)]
-pub struct RejectedRow {
-    /// Its id.
-    pub id: RejectedId,
-    /// When it came.
-    pub received_at: Timestamp,
-    /// The configured webhook whose token it had.
-    pub webhook: String,
-    /// The brand, as a slug.
-    pub brand: String,
-    /// The address that it came from.
-    pub peer: Option<IpAddr>,
-    /// What was wrong.
-    pub reason: String,
-    /// The headers less all credentials.
-    pub headers: Vec<u8>,
-    /// The body; empty where it was not read.
-    pub body: Vec<u8>,
-}
-
-/// How often somebody was turned away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusalCount {
-    /// Why, as a short fixed word.
-    pub code: String,
-    /// From which address.
-    pub peer: String,
-    /// The webhook id that was claimed.
-    pub claimed_webhook_id: String,
-    /// How often.
-    pub count: u64,
-    /// When last.
-    pub last_at: Timestamp,
-}
-
-/// How much there is of what.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Events kept.
-    pub events: u64,
-    /// Events that wait to be planned.
-    pub unplanned: u64,
-    /// Deliveries by state.
-    pub deliveries: Vec<(DeliveryState, u64)>,
-    /// Rejected requests kept.
-    pub rejected: u64,
-    /// When the oldest pending delivery was planned.
-    pub oldest_pending: Option<Timestamp>,
 }

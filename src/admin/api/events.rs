@@ -12,10 +12,10 @@ use super::{Admin, Error, limit, wire};
 use crate::contract::{Envelope, missing_parts};
 use crate::handlers::log::title;
 use crate::model::{
-    Attempt, DeliveryId, DeliveryRecord, DeliveryState, EventId, EventRecord, HandlerName, IdempotencyKey, Position,
-    Receipt, StoredEvent,
+    Attempt, DeliveryFilter, DeliveryId, DeliveryRecord, DeliveryState, EventFilter, EventId, EventRecord, HandlerName,
+    IdempotencyKey, NameFilterError, Position, Receipt, StoredEvent,
 };
-use crate::store::{DeliveryQuery, EventQuery, EventRow};
+use crate::store::{DeliveryQuery, EventQuery, EventRow, Start};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,10 +44,12 @@ fn asked<T>(query: Asked<T>) -> Result<T, Error> {
 pub(super) async fn list(State(admin): State<Admin>, query: Asked<ListEvents>) -> Result<Json<wire::Events>, Error> {
     let asked = asked(query)?;
     let limit = limit(asked.limit)?;
-    let query = EventQuery { limit, before: asked.before.map(Position), name: asked.name, webhook: asked.webhook };
-    let events: Vec<_> = admin.store.events(query).await?.iter().map(summary_of_row).collect();
-    let next = events.last().filter(|_| events.len() == limit).map(|event| event.position);
-    Ok(Json(wire::Events { events, next }))
+    let name =
+        asked.name.map(|name| name.parse().map_err(|error: NameFilterError| Error::BadRequest(error.to_string())));
+    let filter = EventFilter { name: name.transpose()?, webhook: asked.webhook, ..EventFilter::default() };
+    let start = asked.before.map_or(Start::Newest, |before| Start::Before(Position(before)));
+    let page = admin.store.events(EventQuery { limit, start, filter }).await?;
+    Ok(Json(wire::Events { events: page.items.iter().map(summary_of_row).collect(), next: page.next }))
 }
 
 pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<wire::EventDetail>, Error> {
@@ -93,16 +95,12 @@ pub(super) async fn deliveries(
             || format!("{state:?} is no state; they are {}", DeliveryState::ALL.map(DeliveryState::as_str).join(", "));
         DeliveryState::parse(&state).ok_or_else(|| Error::BadRequest(wrong()))
     });
-    let query = DeliveryQuery {
-        limit,
-        before: asked.before.map(DeliveryId),
-        handler: handler.transpose()?,
-        state: state.transpose()?,
-    };
-    let deliveries: Vec<_> =
-        admin.store.deliveries(query).await?.iter().map(|record| delivery(&admin, record)).collect();
-    let next = deliveries.last().filter(|_| deliveries.len() == limit).map(|delivery| delivery.id);
-    Ok(Json(wire::Deliveries { deliveries, next }))
+    let filter =
+        DeliveryFilter { handler: handler.transpose()?, state: state.transpose()?, ..DeliveryFilter::default() };
+    let start = asked.before.map_or(Start::Newest, |before| Start::Before(DeliveryId(before)));
+    let page = admin.store.deliveries(DeliveryQuery { limit, start, filter }).await?;
+    let deliveries = page.items.iter().map(|record| delivery(&admin, record)).collect();
+    Ok(Json(wire::Deliveries { deliveries, next: page.next }))
 }
 
 async fn find(admin: &Admin, id: &str) -> Result<EventRecord, Error> {

@@ -4,13 +4,17 @@
 //! what waits behind another. While a delivery is claimed it is the end of the lease, so a lease that ran out is
 //! claimed again by itself.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::delivery_lists::tally;
 use super::rows;
 use crate::clock::later;
 use crate::model::{
-    Attempt, Claimed, DeliveryId, DeliveryState, Ended, NewDelivery, NextStep, Outcome, Plan, Position, Settlement,
+    Attempt, Claimed, DeliveryId, DeliveryState, Ended, HandlerName, NewDelivery, NextStep, Outcome, Plan, Position,
+    Settlement,
 };
 use crate::store::{ClaimRequest, Claims, PlanStart, Settled};
 
@@ -48,10 +52,15 @@ pub(super) fn end_planning(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn plan(connection: &Connection, plans: &[Plan], now: Timestamp) -> rusqlite::Result<()> {
     let planned = mark(connection, "planned")?;
     let plans: Vec<&Plan> = plans.iter().filter(|plan| plan.position.0 > planned).collect();
+    let mut made: BTreeMap<(&str, DeliveryState), i64> = BTreeMap::new();
     for plan in &plans {
         for delivery in &plan.deliveries {
-            insert(connection, plan.position, delivery, now)?;
+            let state = insert(connection, plan.position, delivery, now)?;
+            *made.entry((delivery.handler.as_str(), state)).or_default() += 1;
         }
+    }
+    for ((handler, state), count) in made {
+        tally(connection, handler, state, count)?;
     }
     for run in plans.chunk_by(|one, other| one.not_routed == other.not_routed) {
         if let (Some(first), Some(last)) = (run.first(), run.last()) {
@@ -72,7 +81,12 @@ fn verdict(connection: &Connection, not_routed: &str) -> rusqlite::Result<i64> {
         .query_row([not_routed], |row| row.get(0))
 }
 
-fn insert(connection: &Connection, position: Position, new: &NewDelivery, now: Timestamp) -> rusqlite::Result<()> {
+fn insert(
+    connection: &Connection,
+    position: Position,
+    new: &NewDelivery,
+    now: Timestamp,
+) -> rusqlite::Result<DeliveryState> {
     let now = now.as_millisecond();
     let state = if new.dead.is_some() { DeliveryState::Dead } else { DeliveryState::Pending };
     // The head of its lane is ready at once; whoever comes behind it is made ready when it is settled.
@@ -83,16 +97,19 @@ fn insert(connection: &Connection, position: Position, new: &NewDelivery, now: T
                  SELECT 1 FROM deliveries WHERE handler = ?2 AND lane = ?3 AND state = 'pending' AND lane IS NOT NULL
              ), ?6, NULL))",
         )?
-        .execute(params![position.0, new.handler.as_str(), new.lane, state.as_str(), new.dead, now])
-        .map(drop)
+        .execute(params![position.0, new.handler.as_str(), new.lane, state.as_str(), new.dead, now])?;
+    Ok(state)
 }
 
 pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Claims> {
     let now = request.now.as_millisecond();
+    if is_paused(connection, &request.handler)? {
+        return Ok(Claims::default());
+    }
     let lease_until = later(request.now, request.lease);
     let due: Vec<Due> = connection
         .prepare_cached(
-            "SELECT id, position, number, epoch, attempts, claimed FROM deliveries
+            "SELECT id, position, number, epoch, attempts, claimed, before_retry FROM deliveries
              WHERE handler = ?1 AND ready_at <= ?2 ORDER BY ready_at, id LIMIT ?3",
         )?
         .query_map(params![request.handler.as_str(), now, rows::limit(request.limit)], Due::from_row)?
@@ -112,6 +129,7 @@ pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite
             id: due.id,
             epoch,
             attempt,
+            allowed_attempt: attempt.saturating_sub(due.before_retry),
             handler: request.handler.clone(),
             number: due.number,
             lease_until,
@@ -134,6 +152,7 @@ struct Due {
     epoch: i64,
     attempts: u32,
     claimed: bool,
+    before_retry: u32,
 }
 
 impl Due {
@@ -145,8 +164,15 @@ impl Due {
             epoch: row.get(3)?,
             attempts: row.get(4)?,
             claimed: row.get(5)?,
+            before_retry: row.get(6)?,
         })
     }
+}
+
+fn is_paused(connection: &Connection, handler: &HandlerName) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM handlers WHERE name = ?1 AND paused_at IS NOT NULL)")?
+        .query_row([handler.as_str()], |row| row.get(0))
 }
 
 fn lost(number: u32, now: Timestamp) -> Attempt {
@@ -193,15 +219,24 @@ pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqli
     if let Some(outcome) = settlement.outcome.clone() {
         keep_attempt(connection, settlement.id, &Attempt { number: settlement.attempt, outcome })?;
     }
-    if let (Some(lane), Some(at)) = (lane, settled_at) {
-        connection
-            .prepare_cached(
-                "UPDATE deliveries SET ready_at = ?3 WHERE ready_at IS NULL AND id = (
-                     SELECT min(id) FROM deliveries WHERE handler = ?1 AND lane = ?2 AND state = 'pending')",
-            )?
-            .execute(params![handler, lane, at])?;
+    if state != DeliveryState::Pending {
+        tally(connection, &handler, DeliveryState::Pending, -1)?;
+        tally(connection, &handler, state, 1)?;
+        go_on(connection, &handler, lane.as_deref(), at)?;
     }
     Ok(Settled::Kept)
+}
+
+/// Makes the first of a lane ready, where it was not before.
+pub(super) fn go_on(connection: &Connection, handler: &str, lane: Option<&str>, at: i64) -> rusqlite::Result<()> {
+    let Some(lane) = lane else { return Ok(()) };
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET ready_at = ?3 WHERE ready_at IS NULL AND id = (
+                 SELECT min(id) FROM deliveries WHERE handler = ?1 AND lane = ?2 AND state = 'pending')",
+        )?
+        .execute(params![handler, lane, at])
+        .map(drop)
 }
 
 fn keep_attempt(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {

@@ -4,11 +4,18 @@
 //! so the order of positions is the order of commits, and "the last planned position" says all about what is planned.
 
 mod append;
+mod catalogue;
 mod checkpoint;
 mod commit;
+mod counts;
 mod deliveries;
+mod delivery_lists;
+mod intervene;
+mod keep;
+mod lists;
 mod open;
 mod read;
+mod replays;
 mod rows;
 mod turned_away;
 mod writer;
@@ -26,11 +33,15 @@ use self::commit::Committer;
 use self::read::Readers;
 use self::writer::Writer;
 use super::{
-    Appended, ClaimRequest, Claims, Config, Counts, DeliveryQuery, EventQuery, EventRow, OpenError, PlanStart,
-    RefusalCount, RejectedRow, Settled, Store, StoreError,
+    Appended, ClaimRequest, Claims, Config, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten,
+    OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store,
+    StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
-use crate::model::{DeliveryId, DeliveryRecord, EventId, EventRecord, Plan, RejectedId, Settlement, StoredEvent};
+use crate::model::{
+    DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
+    Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+};
 use crate::wake::Wakes;
 
 /// How many connections read.
@@ -155,24 +166,130 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| read::event(connection, id)).await
     }
 
-    async fn events(&self, query: EventQuery) -> Result<Vec<EventRow>, StoreError> {
-        self.readers.read(move |connection| read::events(connection, &query)).await
+    async fn events(&self, query: EventQuery) -> Result<Page<EventRow>, StoreError> {
+        self.readers.read(move |connection| lists::events(connection, &query)).await
     }
 
-    async fn deliveries(&self, query: DeliveryQuery) -> Result<Vec<DeliveryRecord>, StoreError> {
-        self.readers.read(move |connection| read::deliveries(connection, &query)).await
+    async fn deliveries(&self, query: DeliveryQuery) -> Result<Page<DeliveryRecord>, StoreError> {
+        self.readers.read(move |connection| delivery_lists::deliveries(connection, &query)).await
     }
 
-    async fn rejected(&self, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
-        self.readers.read(move |connection| read::rejected(connection, limit)).await
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.readers.read(move |connection| read::delivery(connection, id)).await
+    }
+
+    async fn rejected(&self, query: RejectedQuery) -> Result<Page<RejectedRow>, StoreError> {
+        self.readers.read(move |connection| turned_away::rejected(connection, &query)).await
+    }
+
+    async fn rejected_request(&self, id: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
+        self.readers.read(move |connection| turned_away::rejected_request(connection, id)).await
     }
 
     async fn refusals(&self, limit: usize) -> Result<Vec<RefusalCount>, StoreError> {
-        self.readers.read(move |connection| read::refusals(connection, limit)).await
+        self.readers.read(move |connection| turned_away::refusals(connection, limit)).await
+    }
+
+    async fn token_uses(&self) -> Result<Vec<TokenUse>, StoreError> {
+        self.readers.read(turned_away::token_uses).await
+    }
+
+    async fn handlers(&self) -> Result<Vec<HandlerRecord>, StoreError> {
+        self.readers.read(delivery_lists::handlers).await
+    }
+
+    async fn replays(&self, limit: usize) -> Result<Vec<Replay>, StoreError> {
+        self.readers.read(move |connection| replays::list(connection, limit)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        self.readers.read(read::counts).await
+        self.readers.read(counts::counts).await
+    }
+
+    async fn retry(&self, ids: Vec<DeliveryId>, now: Timestamp) -> Result<u64, StoreError> {
+        let retried = self.writer.write(move |connection| intervene::retry(connection, &ids, now)).await;
+        self.wakes.deliveries.wake();
+        retried
+    }
+
+    async fn cancel(&self, ids: Vec<DeliveryId>, reason: String, now: Timestamp) -> Result<u64, StoreError> {
+        let cancelled = self.writer.write(move |connection| intervene::cancel(connection, &ids, &reason, now)).await;
+        self.wakes.deliveries.wake();
+        cancelled
+    }
+
+    async fn set_paused(&self, handler: HandlerName, paused: bool, now: Timestamp) -> Result<(), StoreError> {
+        let set = self.writer.write(move |connection| intervene::set_paused(connection, &handler, paused, now)).await;
+        self.wakes.deliveries.wake();
+        set
+    }
+
+    async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError> {
+        self.writer.write(move |connection| intervene::keep_breaker(connection, &handler, breaker.as_ref())).await
+    }
+
+    async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError> {
+        let started = self.writer.write(move |connection| replays::start(connection, &new)).await;
+        self.wakes.replays.wake();
+        started
+    }
+
+    async fn step_replay(
+        &self,
+        id: ReplayId,
+        step: ReplayStep,
+        through: Position,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.writer.write(move |connection| replays::step(connection, id, &step, through, now)).await?;
+        self.wakes.deliveries.wake();
+        Ok(())
+    }
+
+    async fn preview_replay(&self, step: ReplayStep) -> Result<u64, StoreError> {
+        self.readers.read(move |connection| replays::preview(connection, &step)).await
+    }
+
+    async fn set_replay(&self, id: ReplayId, state: ReplayState, now: Timestamp) -> Result<bool, StoreError> {
+        let set = self.writer.write(move |connection| replays::set(connection, id, state, now)).await;
+        self.wakes.replays.wake();
+        set
+    }
+
+    async fn rejected_became(&self, id: RejectedId, event: EventId, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |connection| turned_away::became(connection, id, event, now)).await
+    }
+
+    async fn count_uses(&self, uses: Vec<TokenUse>) -> Result<(), StoreError> {
+        self.writer.write(move |connection| turned_away::count_uses(connection, &uses)).await
+    }
+
+    async fn catalogue(&self, limit: usize) -> Result<usize, StoreError> {
+        let entries = self.planning.read(move |connection| catalogue::next(connection, limit)).await?;
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        self.writer.write(move |connection| catalogue::keep(connection, &entries)).await
+    }
+
+    async fn prune(&self, request: PruneRequest) -> Result<Pruned, StoreError> {
+        self.writer.write(move |connection| keep::prune(connection, &request)).await
+    }
+
+    async fn prune_keys(&self, after: Option<Vec<u8>>, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+        self.writer.write(move |connection| keep::prune_keys(connection, after.as_deref(), now)).await
+    }
+
+    async fn forget(&self, step: ForgetStep) -> Result<Forgotten, StoreError> {
+        self.writer.write(move |connection| keep::forget(connection, &step)).await
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        self.readers.read(keep::space).await
+    }
+
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        self.writer.write(keep::give_back).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
-use super::{deliveries, rows};
-use crate::model::{DeliveryRecord, DeliveryState, EventId, EventRecord, Position, RejectedId, StoredEvent};
-use crate::store::{Counts, DeliveryQuery, EventQuery, EventRow, RefusalCount, RejectedRow, StoreError};
+use super::{deliveries, lists, rows};
+use crate::model::{Attempt, DeliveryId, DeliveryRecord, EventId, EventRecord, StoredEvent};
+use crate::store::StoreError;
 
 /// How many bytes of bodies are read at one time for planning, beside the last one.
 const UNPLANNED_BYTES_MAX: usize = 4 << 20;
@@ -104,16 +104,10 @@ pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Op
         .query_map([position.0], rows::delivery)?
         .collect::<rusqlite::Result<_>>()?;
     for delivery in &mut deliveries {
-        delivery.history = connection
-            .prepare_cached(
-                "SELECT number, ended, started_at, took_ms, status, message, response FROM attempts
-                 WHERE delivery = ?1 ORDER BY number",
-            )?
-            .query_map([delivery.id.0], rows::attempt)?
-            .collect::<rusqlite::Result<_>>()?;
+        delivery.history = attempts(connection, delivery.id)?;
     }
     Ok(Some(EventRecord {
-        receipts: receipts(connection, position)?,
+        receipts: lists::receipts(connection, position)?,
         duplicates,
         planned_at: planned.as_ref().map(|(at, _)| rows::time(*at)),
         not_routed: planned.map(|(_, json)| rows::from_json(&json)).transpose()?.unwrap_or_default(),
@@ -122,121 +116,18 @@ pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Op
     }))
 }
 
-fn receipts(connection: &Connection, position: Position) -> rusqlite::Result<u64> {
-    let duplicates: Option<i64> = connection
-        .prepare_cached("SELECT count FROM duplicates WHERE position = ?1")?
-        .query_row([position.0], |row| row.get(0))
-        .optional()?;
-    Ok(1 + rows::count(duplicates.unwrap_or(0)))
+pub(super) fn delivery(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Option<DeliveryRecord>> {
+    let Some(mut delivery) = rows::delivery_at(connection, id)? else { return Ok(None) };
+    delivery.history = attempts(connection, id)?;
+    Ok(Some(delivery))
 }
 
-pub(super) fn events(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Vec<EventRow>> {
-    let planned = deliveries::mark(connection, "planned")?;
-    let events: Vec<StoredEvent> = connection
-        .prepare_cached(&format!(
-            "SELECT {} FROM events WHERE (?1 IS NULL OR position < ?1) AND (?2 IS NULL OR name = ?2)
-             AND (?3 IS NULL OR webhook = ?3) ORDER BY position DESC LIMIT ?4",
-            rows::EVENT_IN_LIST
-        ))?
-        .query_map(
-            params![query.before.map(|before| before.0), query.name, query.webhook, rows::limit(query.limit)],
-            rows::event,
-        )?
-        .collect::<rusqlite::Result<_>>()?;
-    events
-        .into_iter()
-        .map(|event| {
-            let deliveries = by_state(connection, Some(event.position))?;
-            let receipts = receipts(connection, event.position)?;
-            Ok(EventRow { receipts, planned: event.position.0 <= planned, deliveries, event })
-        })
-        .collect()
-}
-
-pub(super) fn deliveries(connection: &Connection, query: &DeliveryQuery) -> rusqlite::Result<Vec<DeliveryRecord>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {} FROM deliveries d JOIN events e ON e.position = d.position
-             WHERE (?1 IS NULL OR d.id < ?1) AND (?2 IS NULL OR d.handler = ?2) AND (?3 IS NULL OR d.state = ?3)
-             ORDER BY d.id DESC LIMIT ?4",
-            rows::DELIVERY
-        ))?
-        .query_map(
-            params![
-                query.before.map(|before| before.0),
-                query.handler.as_ref().map(|handler| handler.as_str().to_owned()),
-                query.state.map(DeliveryState::as_str),
-                rows::limit(query.limit)
-            ],
-            rows::delivery,
-        )?
-        .collect()
-}
-
-pub(super) fn rejected(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<RejectedRow>> {
+fn attempts(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<Vec<Attempt>> {
     connection
         .prepare_cached(
-            "SELECT id, received_at, webhook, brand, peer, reason, headers, body FROM rejected ORDER BY id DESC LIMIT ?1",
+            "SELECT number, ended, started_at, took_ms, status, message, response FROM attempts
+             WHERE delivery = ?1 ORDER BY number",
         )?
-        .query_map([rows::limit(limit)], |row| {
-            Ok(RejectedRow {
-                id: RejectedId(row.get(0)?),
-                received_at: rows::time(row.get(1)?),
-                webhook: row.get(2)?,
-                brand: row.get(3)?,
-                peer: rows::peer(row, 4)?,
-                reason: row.get(5)?,
-                headers: row.get(6)?,
-                body: row.get(7)?,
-            })
-        })?
+        .query_map([delivery.0], rows::attempt)?
         .collect()
-}
-
-pub(super) fn refusals(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<RefusalCount>> {
-    connection
-        .prepare_cached(
-            "SELECT code, peer, claimed_webhook_id, count, last_at FROM refusals ORDER BY last_at DESC LIMIT ?1",
-        )?
-        .query_map([rows::limit(limit)], |row| {
-            Ok(RefusalCount {
-                code: row.get(0)?,
-                peer: row.get(1)?,
-                claimed_webhook_id: row.get(2)?,
-                count: rows::count(row.get(3)?),
-                last_at: rows::time(row.get(4)?),
-            })
-        })?
-        .collect()
-}
-
-pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
-    let number = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get(0).map(rows::count));
-    let planned = deliveries::mark(connection, "planned")?;
-    let unplanned = connection
-        .prepare_cached("SELECT count(*) FROM events WHERE position > ?1")?
-        .query_row([planned], |row| row.get(0).map(rows::count))?;
-    let oldest: Option<i64> = connection
-        .prepare_cached("SELECT min(planned_at) FROM deliveries WHERE state = 'pending'")?
-        .query_row([], |row| row.get(0))?;
-    Ok(Counts {
-        events: number("SELECT count(*) FROM events")?,
-        unplanned,
-        deliveries: by_state(connection, None)?,
-        rejected: number("SELECT count(*) FROM rejected")?,
-        oldest_pending: oldest.map(rows::time),
-    })
-}
-
-fn by_state(connection: &Connection, position: Option<Position>) -> rusqlite::Result<Vec<(DeliveryState, u64)>> {
-    let sql = match position {
-        Some(_) => "SELECT state, count(*) FROM deliveries WHERE position = ?1 GROUP BY state",
-        None => "SELECT state, count(*) FROM deliveries WHERE ?1 IS NULL GROUP BY state",
-    };
-    let counted: Vec<(String, i64)> = connection
-        .prepare_cached(sql)?
-        .query_map([position.map(|position| position.0)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    let state = |(state, count): (String, i64)| Some((DeliveryState::parse(&state)?, rows::count(count)));
-    Ok(counted.into_iter().filter_map(state).collect())
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use crate::contract::{Brand, EventName, KeptHeaders, Note};
 use crate::model::{
-    Attempt, DeliveryId, DeliveryRecord, DeliveryState, Ended, Entity, EventId, HandlerName, Outcome, Position,
-    Receipt, StoredEvent,
+    Attempt, DeliveryId, DeliveryRecord, DeliveryState, Ended, Entity, EventId, HandlerName, HandlerRecord,
+    OpenBreaker, Outcome, Position, Receipt, ReplayId, StoredEvent,
 };
 
 /// The columns that [`event`] reads.
@@ -25,7 +25,7 @@ pub(super) const EVENT_IN_LIST: &str = "position, id, webhook, brand, claimed_we
 
 /// The columns that [`delivery`] reads, of `deliveries d` and `events e`.
 pub(super) const DELIVERY: &str = "d.id, d.position, e.id, e.name, d.handler, d.number, d.lane, d.state, d.ready_at,
-    d.claimed, d.attempts, d.reason, d.planned_at, d.settled_at";
+    d.claimed, d.attempts, d.reason, d.planned_at, d.settled_at, d.retried, d.replay";
 
 pub(super) fn event_at(connection: &Connection, position: Position) -> rusqlite::Result<Arc<StoredEvent>> {
     connection
@@ -78,7 +78,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         position: Position(row.get(1)?),
         event: EventId::from_bytes(row.get(2)?),
         event_name: row.get(3)?,
-        handler: word(row, 4, HandlerName::parse)?,
+        handler: handler_name(row, 4)?,
         number: row.get(5)?,
         lane: row.get(6)?,
         state: word(row, 7, DeliveryState::parse)?,
@@ -88,8 +88,45 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         reason: row.get(11)?,
         planned_at: time(row.get(12)?),
         settled_at: row.get::<_, Option<i64>>(13)?.map(time),
+        retried: row.get(14)?,
+        replay: row.get::<_, Option<i64>>(15)?.map(ReplayId),
         history: Vec::new(),
     })
+}
+
+pub(super) fn delivery_at(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Option<DeliveryRecord>> {
+    let sql = format!("SELECT {DELIVERY} FROM deliveries d JOIN events e ON e.position = d.position WHERE d.id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id.0], delivery).optional()
+}
+
+/// Reads `name, paused_at, breaker_since, breaker_until, breaker_failures, breaker_probes, breaker_reason`.
+pub(super) fn handler(row: &Row<'_>) -> rusqlite::Result<HandlerRecord> {
+    let breaker = match row.get::<_, Option<i64>>(2)? {
+        None => None,
+        Some(since) => Some(OpenBreaker {
+            since: time(since),
+            until: time(row.get(3)?),
+            failures: row.get(4)?,
+            probes: row.get(5)?,
+            reason: row.get(6)?,
+        }),
+    };
+    Ok(HandlerRecord {
+        name: handler_name(row, 0)?,
+        paused_at: row.get::<_, Option<i64>>(1)?.map(time),
+        breaker,
+        deliveries: Vec::new(),
+        oldest_pending: None,
+    })
+}
+
+pub(super) fn handler_name(row: &Row<'_>, index: usize) -> rusqlite::Result<HandlerName> {
+    word(row, index, HandlerName::parse)
+}
+
+/// Reads `state, count`.
+pub(super) fn state_count(row: &Row<'_>) -> rusqlite::Result<(DeliveryState, u64)> {
+    Ok((word(row, 0, DeliveryState::parse)?, count(row.get(1)?)))
 }
 
 /// Reads `number, ended, started_at, took_ms, status, message, response`.
@@ -104,6 +141,28 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         response: row.get::<_, Vec<u8>>(6)?.into(),
     };
     Ok(Attempt { number: row.get(0)?, outcome })
+}
+
+/// The first number in a range of which `before` does not hold, in an order in which it holds of all or none that
+/// follow; `before` tells the number that it looked at, which may be a later one.
+pub(super) fn halve(
+    mut first: i64,
+    mut end: i64,
+    mut before: impl FnMut(i64) -> rusqlite::Result<Option<i64>>,
+) -> rusqlite::Result<i64> {
+    while first < end {
+        let middle = first + (end - first) / 2;
+        match before(middle)? {
+            Some(looked_at) => first = looked_at + 1,
+            None => end = middle,
+        }
+    }
+    Ok(first)
+}
+
+/// The direction of a list as SQLite takes it.
+pub(super) fn direction(forward: bool) -> &'static str {
+    if forward { "ASC" } else { "DESC" }
 }
 
 pub(super) fn time(millis: i64) -> Timestamp {
