@@ -14,10 +14,14 @@ use workhook::clock::Clock;
 use workhook::contract::{Accepted, Brand, Rejected, Token, Webhook, WebhookName, Webhooks};
 use workhook::health::Health;
 use workhook::ingest::{Config, Ingest};
-use workhook::model::{DeliveryId, DeliveryRecord, EventId, EventRecord, Plan, RejectedId, Settlement, StoredEvent};
+use workhook::model::{
+    DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
+    Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+};
 use workhook::store::{
-    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, PlanStart, RefusalCount, RejectedRow,
-    Settled, Store, StoreError,
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, Page,
+    PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
+    TokenUse,
 };
 
 use crate::support::{Post, TOKEN};
@@ -63,19 +67,82 @@ impl Store for Stuck {
     async fn event(&self, _: EventId) -> Result<Option<EventRecord>, StoreError> {
         pending().await
     }
-    async fn events(&self, _: EventQuery) -> Result<Vec<EventRow>, StoreError> {
+    async fn events(&self, _: EventQuery) -> Result<Page<EventRow>, StoreError> {
         pending().await
     }
-    async fn deliveries(&self, _: DeliveryQuery) -> Result<Vec<DeliveryRecord>, StoreError> {
+    async fn deliveries(&self, _: DeliveryQuery) -> Result<Page<DeliveryRecord>, StoreError> {
         pending().await
     }
-    async fn rejected(&self, _: usize) -> Result<Vec<RejectedRow>, StoreError> {
+    async fn delivery(&self, _: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        pending().await
+    }
+    async fn rejected(&self, _: RejectedQuery) -> Result<Page<RejectedRow>, StoreError> {
+        pending().await
+    }
+    async fn rejected_request(&self, _: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
         pending().await
     }
     async fn refusals(&self, _: usize) -> Result<Vec<RefusalCount>, StoreError> {
         pending().await
     }
+    async fn token_uses(&self) -> Result<Vec<TokenUse>, StoreError> {
+        pending().await
+    }
+    async fn handlers(&self) -> Result<Vec<HandlerRecord>, StoreError> {
+        pending().await
+    }
+    async fn replays(&self, _: usize) -> Result<Vec<Replay>, StoreError> {
+        pending().await
+    }
     async fn counts(&self) -> Result<Counts, StoreError> {
+        pending().await
+    }
+    async fn retry(&self, _: Vec<DeliveryId>, _: Timestamp) -> Result<u64, StoreError> {
+        pending().await
+    }
+    async fn cancel(&self, _: Vec<DeliveryId>, _: String, _: Timestamp) -> Result<u64, StoreError> {
+        pending().await
+    }
+    async fn set_paused(&self, _: HandlerName, _: bool, _: Timestamp) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn keep_breaker(&self, _: HandlerName, _: Option<OpenBreaker>) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn start_replay(&self, _: NewReplay) -> Result<Option<Replay>, StoreError> {
+        pending().await
+    }
+    async fn step_replay(&self, _: ReplayId, _: ReplayStep, _: Position, _: Timestamp) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn preview_replay(&self, _: ReplayStep) -> Result<u64, StoreError> {
+        pending().await
+    }
+    async fn set_replay(&self, _: ReplayId, _: ReplayState, _: Timestamp) -> Result<bool, StoreError> {
+        pending().await
+    }
+    async fn rejected_became(&self, _: RejectedId, _: EventId, _: Timestamp) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn count_uses(&self, _: Vec<TokenUse>) -> Result<(), StoreError> {
+        pending().await
+    }
+    async fn catalogue(&self, _: usize) -> Result<usize, StoreError> {
+        pending().await
+    }
+    async fn prune(&self, _: PruneRequest) -> Result<Pruned, StoreError> {
+        pending().await
+    }
+    async fn prune_keys(&self, _: Option<Vec<u8>>, _: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+        pending().await
+    }
+    async fn forget(&self, _: ForgetStep) -> Result<Forgotten, StoreError> {
+        pending().await
+    }
+    async fn space(&self) -> Result<Space, StoreError> {
+        pending().await
+    }
+    async fn give_back(&self) -> Result<bool, StoreError> {
         pending().await
     }
     async fn probe(&self) -> Result<(), StoreError> {

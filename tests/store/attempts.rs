@@ -71,10 +71,10 @@ pub(crate) async fn a_delivery_behind_another_has_no_time_until_it_is_its_turn(b
     bench.planned(&[to("crm", Some("a"))]).await;
     let first = bench.claim_one("crm", at(1)).await;
     let newest = DeliveryQuery { limit: 1, ..DeliveryQuery::default() };
-    let behind = bench.store.deliveries(newest.clone()).await.unwrap().remove(0);
+    let behind = bench.store.deliveries(newest.clone()).await.unwrap().items.remove(0);
     assert_eq!((behind.state, behind.due_at), (DeliveryState::Pending, None));
     bench.settle(&first, NextStep::Delivered, at(7)).await;
-    assert_eq!(bench.store.deliveries(newest).await.unwrap()[0].due_at, Some(at(7)));
+    assert_eq!(bench.store.deliveries(newest).await.unwrap().items[0].due_at, Some(at(7)));
 }
 
 pub(crate) async fn the_idempotency_key_is_that_of_event_and_handler_whatever_the_attempt(bench: &mut Bench) {

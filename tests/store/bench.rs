@@ -213,7 +213,7 @@ impl Bench {
     /// A delivery with its attempts.
     pub(crate) async fn delivery(&self, id: DeliveryId) -> DeliveryRecord {
         let query = DeliveryQuery { limit: ALL, ..DeliveryQuery::default() };
-        let deliveries = self.store.deliveries(query).await.unwrap();
+        let deliveries = self.store.deliveries(query).await.unwrap().items;
         let event = deliveries.iter().find(|delivery| delivery.id == id).unwrap().event;
         self.record(event).await.deliveries.into_iter().find(|delivery| delivery.id == id).unwrap()
     }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use workhook::model::{EventId, NextStep};
-use workhook::store::{Appended, DeliveryQuery, EventQuery, StoreError};
+use workhook::store::{Appended, DeliveryQuery, EventQuery, RejectedQuery, StoreError};
 
 use crate::bench::{ALL, Bench, PATIENCE, at, claim_request, plan, settlement, to};
 use crate::request::Request;
@@ -46,7 +46,7 @@ pub(crate) async fn after_it_was_closed_everything_says_that_the_store_has_ended
         store.event(event.id).await.map(drop),
         store.events(EventQuery::default()).await.map(drop),
         store.deliveries(DeliveryQuery::default()).await.map(drop),
-        store.rejected(1).await.map(drop),
+        store.rejected(RejectedQuery::default()).await.map(drop),
         store.refusals(1).await.map(drop),
         store.counts().await.map(drop),
         store.probe().await,
@@ -106,6 +106,6 @@ pub(crate) async fn nothing_is_lost_over_many_ends_tidy_and_untidy(bench: &mut B
         ids.extend(at_once.into_iter().map(|(_, id)| id));
         bench.restart(n % 2 == 0).await;
     }
-    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap();
+    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap().items;
     assert_eq!(rows.iter().rev().map(|row| row.event.id).collect::<Vec<_>>(), ids);
 }

@@ -1,7 +1,9 @@
 //! Looking things up.
 
-use workhook::model::{DeliveryId, DeliveryState, EventId, NewDelivery, NextStep, Position};
-use workhook::store::{Counts, DeliveryQuery, EventQuery};
+use workhook::model::{
+    DeliveryFilter, DeliveryId, DeliveryState, EventFilter, EventId, NewDelivery, NextStep, Position,
+};
+use workhook::store::{Counts, DeliveryQuery, EventQuery, RejectedQuery, Start};
 
 use crate::bench::{ALL, Bench, at, handler, plan, to};
 use crate::request::Request;
@@ -15,18 +17,20 @@ fn deliveries_up_to(limit: usize) -> DeliveryQuery {
 }
 
 async fn events(bench: &Bench, query: EventQuery) -> Vec<Position> {
-    bench.store.events(query).await.unwrap().iter().map(|row| row.event.position).collect()
+    bench.store.events(query).await.unwrap().items.iter().map(|row| row.event.position).collect()
 }
 
 async fn deliveries(bench: &Bench, query: DeliveryQuery) -> Vec<DeliveryId> {
-    bench.store.deliveries(query).await.unwrap().iter().map(|delivery| delivery.id).collect()
+    bench.store.deliveries(query).await.unwrap().items.iter().map(|delivery| delivery.id).collect()
 }
 
 pub(crate) async fn a_new_store_is_empty(bench: &mut Bench) {
     assert_eq!(bench.store.counts().await.unwrap(), Counts::default());
     assert_eq!(events(bench, events_up_to(ALL)).await, []);
     assert_eq!(deliveries(bench, deliveries_up_to(ALL)).await, []);
-    assert!(bench.store.rejected(ALL).await.unwrap().is_empty());
+    assert!(
+        bench.store.rejected(RejectedQuery { limit: ALL, ..RejectedQuery::default() }).await.unwrap().items.is_empty()
+    );
     assert!(bench.store.refusals(ALL).await.unwrap().is_empty());
     assert!(bench.store.unplanned(ALL).await.unwrap().is_empty());
     assert!(bench.claim_all("crm", at(0)).await.is_empty());
@@ -47,16 +51,27 @@ pub(crate) async fn events_come_newest_first_and_by_what_is_asked_for(bench: &mu
     assert_eq!(events(bench, events_up_to(ALL)).await, all);
     assert_eq!(events(bench, events_up_to(2)).await, all[..2]);
     assert_eq!(events(bench, events_up_to(0)).await, []);
-    let before = EventQuery { before: Some(all[1]), ..events_up_to(3) };
+    let before = EventQuery { start: Start::Before(all[1]), ..events_up_to(3) };
     assert_eq!(events(bench, before).await, all[2..5]);
-    let named = EventQuery { name: Some("Sprint.Start".to_owned()), ..events_up_to(ALL) };
-    assert_eq!(events(bench, named.clone()).await, [all[0], all[2], all[4]]);
-    let of_webhook = EventQuery { webhook: Some("product".to_owned()), ..events_up_to(ALL) };
-    assert_eq!(events(bench, of_webhook.clone()).await, all[3..]);
-    let both = EventQuery { webhook: of_webhook.webhook, before: Some(all[0]), ..named };
-    assert_eq!(events(bench, both).await, [all[4]]);
-    let nobody = EventQuery { name: Some("Sprint.%".to_owned()), ..events_up_to(ALL) };
-    assert_eq!(events(bench, nobody).await, []);
+    let after = EventQuery { start: Start::After(all[4]), ..events_up_to(3) };
+    assert_eq!(events(bench, after).await, [all[3], all[2], all[1]], "the oldest of those behind it first");
+    let named = EventFilter { name: Some("Sprint.Start".parse().unwrap()), ..EventFilter::default() };
+    let of_webhook = EventFilter { webhook: Some("product".to_owned()), ..EventFilter::default() };
+    let both = EventFilter { webhook: of_webhook.webhook.clone(), ..named.clone() };
+    let nobody = EventFilter { name: Some("Comment.*".parse().unwrap()), ..EventFilter::default() };
+    let filtered = |filter: &EventFilter| EventQuery { filter: filter.clone(), ..events_up_to(ALL) };
+    // First by reading them, then by the catalogue.
+    for catalogued in [0, 2, 4] {
+        assert_eq!(bench.store.catalogue(2).await.unwrap(), 2);
+        assert_eq!(events(bench, filtered(&named)).await, [all[0], all[2], all[4]], "{catalogued}");
+        assert_eq!(events(bench, filtered(&of_webhook)).await, all[3..]);
+        let before = EventQuery { start: Start::Before(all[0]), ..filtered(&both) };
+        assert_eq!(events(bench, before).await, [all[4]]);
+        let after = EventQuery { start: Start::After(all[4]), ..filtered(&named) };
+        assert_eq!(events(bench, after).await, [all[2], all[0]]);
+        assert_eq!(events(bench, filtered(&nobody)).await, []);
+    }
+    assert_eq!(bench.store.catalogue(2).await.unwrap(), 0);
 }
 
 pub(crate) async fn an_event_in_a_list_tells_its_receipts_and_its_deliveries(bench: &mut Bench) {
@@ -67,7 +82,7 @@ pub(crate) async fn an_event_in_a_list_tells_its_receipts_and_its_deliveries(ben
     let dead = NewDelivery { dead: Some("no".to_owned()), ..to("chat", None) };
     bench.store.plan(vec![plan(position, &[to("crm", None), to("log", None), dead])], at(0)).await.unwrap();
     bench.stored(&Request::new()).await;
-    let rows = bench.store.events(events_up_to(ALL)).await.unwrap();
+    let rows = bench.store.events(events_up_to(ALL)).await.unwrap().items;
     assert_eq!((rows[0].receipts, rows[0].planned, rows[0].deliveries.len()), (1, false, 0));
     assert_eq!((rows[1].receipts, rows[1].planned), (3, true));
     let mut states = rows[1].deliveries.clone();
@@ -81,7 +96,7 @@ pub(crate) async fn an_event_in_a_list_has_its_body_where_that_is_no_larger_than
     for size in sizes {
         bench.stored(&Request::new().large(size)).await;
     }
-    let rows = bench.store.events(events_up_to(ALL)).await.unwrap();
+    let rows = bench.store.events(events_up_to(ALL)).await.unwrap().items;
     assert_eq!(rows.iter().map(|row| row.event.body.len()).collect::<Vec<_>>(), [0, 1 << 16]);
     assert_eq!(bench.record(rows[0].event.id).await.event.body.len(), (1 << 16) + 1);
 }
@@ -96,17 +111,23 @@ pub(crate) async fn deliveries_come_newest_first_and_by_what_is_asked_for(bench:
     let all = deliveries(bench, deliveries_up_to(ALL)).await;
     assert!(all.len() == 8 && all.is_sorted_by(|a, b| a > b), "{all:?}");
     assert_eq!(deliveries(bench, deliveries_up_to(3)).await, all[..3]);
-    assert_eq!(deliveries(bench, DeliveryQuery { before: Some(all[2]), ..deliveries_up_to(2) }).await, all[3..5]);
-    let of_crm = DeliveryQuery { handler: Some(handler("crm")), ..deliveries_up_to(ALL) };
+    assert_eq!(
+        deliveries(bench, DeliveryQuery { start: Start::Before(all[2]), ..deliveries_up_to(2) }).await,
+        all[3..5]
+    );
+    let after = DeliveryQuery { start: Start::After(all[4]), ..deliveries_up_to(2) };
+    assert_eq!(deliveries(bench, after).await, [all[3], all[2]], "the oldest of those behind it first");
+    let filtered = |filter: DeliveryFilter| DeliveryQuery { filter, ..deliveries_up_to(ALL) };
+    let of_crm = filtered(DeliveryFilter { handler: Some(handler("crm")), ..DeliveryFilter::default() });
     let crms = deliveries(bench, of_crm.clone()).await;
     assert_eq!(crms.len(), 4);
-    let state = |state, query: &DeliveryQuery| DeliveryQuery { state: Some(state), ..query.clone() };
+    let state = |state, query: &DeliveryQuery| filtered(DeliveryFilter { state: Some(state), ..query.filter.clone() });
     let of_all = deliveries_up_to(ALL);
     assert_eq!(deliveries(bench, state(DeliveryState::Delivered, &of_all)).await, [crm[0].id]);
     assert_eq!(deliveries(bench, state(DeliveryState::Dead, &of_crm)).await, [crm[1].id]);
     assert_eq!(deliveries(bench, state(DeliveryState::Pending, &of_crm)).await, crms[..2]);
     assert_eq!(deliveries(bench, state(DeliveryState::Cancelled, &of_all)).await, []);
-    let of_nobody = DeliveryQuery { handler: Some(handler("nobody")), ..deliveries_up_to(ALL) };
+    let of_nobody = filtered(DeliveryFilter { handler: Some(handler("nobody")), ..DeliveryFilter::default() });
     assert_eq!(deliveries(bench, of_nobody).await, []);
 }
 

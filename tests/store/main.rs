@@ -70,6 +70,7 @@ macro_rules! conformance {
                 of_more_than_64_mib_of_rejected_requests_the_oldest_go_and_the_newest_stays
                 counts_of_those_not_let_in_add_up
                 of_more_than_ten_thousand_counts_the_oldest_go
+                the_uses_of_tokens_add_up
             );
             conformance!(@room $fixture, planning:
                 ruling_12_unplanned_events_come_by_position_until_they_are_planned

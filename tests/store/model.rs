@@ -284,7 +284,7 @@ impl Course {
     /// The store knows what the model knows.
     async fn compare(&self) {
         let query = DeliveryQuery { limit: ALL, ..DeliveryQuery::default() };
-        let stored = self.bench.store.deliveries(query).await.unwrap();
+        let stored = self.bench.store.deliveries(query).await.unwrap().items;
         assert_eq!(stored.len(), self.deliveries.len());
         for (stored, expected) in stored.iter().rev().zip(&self.deliveries) {
             assert_eq!((stored.position, &stored.handler), (expected.position, &expected.new.handler));

@@ -26,7 +26,7 @@ pub(crate) async fn ruling_12_unplanned_events_come_by_position_until_they_are_p
     assert_eq!(unplanned(bench, ALL).await, stored[2..]);
     bench.kill().await;
     assert_eq!(unplanned(bench, 1).await, stored[2..3]);
-    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap();
+    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap().items;
     let planned: Vec<bool> = rows.iter().map(|row| row.planned).collect();
     assert_eq!(planned, [false, false, false, true, true], "the newest first");
     assert_eq!(bench.store.counts().await.unwrap().unplanned, 3);
@@ -101,7 +101,7 @@ pub(crate) async fn an_event_says_by_which_clause_it_was_not_routed(bench: &mut 
     bench.store.plan((0..9).map(plan).collect(), at(4)).await.unwrap();
     let (unplanned, _) = bench.stored(&Request::new()).await;
     bench.kill().await;
-    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap();
+    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap().items;
     let planned_at = [1, 2, 2, 2, 2, 2, 3, 3, 3];
     for (n, row) in rows.iter().skip(1).rev().enumerate() {
         let record = bench.record(row.event.id).await;

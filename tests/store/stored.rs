@@ -73,7 +73,7 @@ pub(crate) async fn an_event_comes_back_as_it_went_in_wherever_it_is_read(bench:
     for (claimed, (_, accepted)) in claimed.iter().zip(&kept) {
         assert_same(&claimed.event, accepted);
     }
-    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap();
+    let rows = bench.store.events(EventQuery { limit: ALL, ..EventQuery::default() }).await.unwrap().items;
     for (row, (_, accepted)) in rows.iter().rev().zip(&kept) {
         assert_same(&row.event, accepted);
     }

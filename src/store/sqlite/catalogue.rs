@@ -26,7 +26,7 @@ pub(super) fn next(connection: &Connection, limit: usize) -> rusqlite::Result<Ve
 pub(super) fn keep(connection: &Connection, entries: &[(i64, String)]) -> rusqlite::Result<usize> {
     let after = deliveries::mark(connection, "catalogued")?;
     let Some((last, _)) = entries.last() else { return Ok(0) };
-    let mut insert = connection.prepare_cached("INSERT INTO terms (rowid, terms) VALUES (?1, ?2)")?;
+    let mut insert = connection.prepare_cached("INSERT INTO terms (rowid, list) VALUES (?1, ?2)")?;
     let mut exists = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM events WHERE position = ?1)")?;
     for (position, terms) in entries.iter().filter(|(position, _)| *position > after) {
         // It may have been removed since it was read.

@@ -12,7 +12,7 @@ use workhook::admin::api::wire;
 use workhook::app::{App, RunError};
 use workhook::clock::Clock;
 use workhook::config::{Config, Env};
-use workhook::store::Store;
+use workhook::store::{RejectedQuery, RejectedRow, Store};
 
 use super::{Post, until};
 
@@ -78,6 +78,16 @@ impl TestApp {
         }
         events.reverse();
         events
+    }
+
+    /// Every rejected request that is kept, the newest first.
+    pub(crate) async fn rejected(&self) -> Vec<RejectedRow> {
+        let query = RejectedQuery { limit: 1000, ..RejectedQuery::default() };
+        let mut rejected = Vec::new();
+        for row in self.store.rejected(query).await.unwrap().items {
+            rejected.extend(self.store.rejected_request(row.id).await.unwrap());
+        }
+        rejected
     }
 
     /// All that is known of an event.

@@ -46,7 +46,7 @@ CREATE TABLE replays (
 );
 
 -- What events are found by; the row is the event's position. Only that it has a term is kept, not where.
-CREATE VIRTUAL TABLE terms USING fts5 (terms, content = '', contentless_delete = 1, detail = none, columnsize = 0);
+CREATE VIRTUAL TABLE terms USING fts5 (list, content = '', contentless_delete = 1, detail = none);
 
 -- How often the tokens of the webhooks were used; a token is told by the beginning of its hash.
 CREATE TABLE token_uses (
