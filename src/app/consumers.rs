@@ -27,7 +27,7 @@ pub(super) fn build(configured: Vec<ConfiguredHandler>, registry: Registry) -> R
     if consumers.is_empty() {
         let log = HandlerName::parse("log").map(|name| Consumer {
             name,
-            route: Route::everything_and_the_test(),
+            route: Route::really_everything(),
             policy: Policy::default(),
             handler: Arc::new(LogHandler::default()),
         });

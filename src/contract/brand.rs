@@ -5,33 +5,41 @@
 use std::fmt;
 
 macro_rules! brands {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $slug:literal;)+) => {
+    (own $own:ident = $own_name:literal, $own_slug:literal; $($(#[$doc:meta])* $variant:ident = $name:literal, $slug:literal;)+) => {
         /// Who sent a request: it decides the prefix of the headers and nothing else.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Brand { $($(#[$doc])* $variant,)+ }
+        pub enum Brand {
+            $($(#[$doc])* $variant,)+
+            /// None of the vendor's: what workhook itself has to say. No request from outside is of this brand.
+            $own,
+        }
 
         impl Brand {
-            /// Every brand, in the order in which documents name them.
+            /// Every brand of the vendor, in the order in which documents name them.
             pub const ALL: &[Brand] = &[$(Brand::$variant,)+];
 
             /// The brand as the vendor spells it; the value of its `Type` header.
             #[must_use]
-            pub const fn name(self) -> &'static str { match self { $(Brand::$variant => $name,)+ } }
+            pub const fn name(self) -> &'static str { match self { $(Brand::$variant => $name,)+ Brand::$own => $own_name } }
 
             /// The brand in lower case, as configuration, commands and the store write it.
             #[must_use]
-            pub const fn slug(self) -> &'static str { match self { $(Brand::$variant => $slug,)+ } }
+            pub const fn slug(self) -> &'static str { match self { $(Brand::$variant => $slug,)+ Brand::$own => $own_slug } }
 
             /// What the names of the brand's headers begin with, in lower case.
             #[must_use]
             pub const fn header_prefix(self) -> &'static str {
-                match self { $(Brand::$variant => concat!("x-", $slug, "-"),)+ }
+                match self {
+                    $(Brand::$variant => concat!("x-", $slug, "-"),)+
+                    Brand::$own => concat!("x-", $own_slug, "-"),
+                }
             }
         }
     };
 }
 
 brands! {
+    own Workhook = "workhook", "workhook";
     /// Leiga (contract, section 1).
     Leiga = "Leiga", "leiga";
     /// WorkZappy (contract, section 1).
@@ -39,10 +47,16 @@ brands! {
 }
 
 impl Brand {
-    /// The brand with this slug.
+    /// The brand of the vendor with this slug.
     #[must_use]
     pub fn from_slug(slug: &str) -> Option<Brand> {
         Brand::ALL.iter().copied().find(|brand| brand.slug() == slug)
+    }
+
+    /// The brand that an event was stored with: one of the vendor's, or our own.
+    #[must_use]
+    pub fn from_stored(slug: &str) -> Option<Brand> {
+        Brand::from_slug(slug).or_else(|| (slug == Brand::Workhook.slug()).then_some(Brand::Workhook))
     }
 
     /// The name of one of the brand's headers as the vendor spells it, for example `X-Leiga-Retry-Num`.
@@ -70,5 +84,6 @@ mod tests {
             assert_eq!(brand.header("Event").to_ascii_lowercase(), format!("{}event", brand.header_prefix()));
         }
         assert_eq!(Brand::from_slug("Leiga"), None);
+        assert_eq!((Brand::from_slug("workhook"), Brand::from_stored("workhook")), (None, Some(Brand::Workhook)));
     }
 }

@@ -1,8 +1,8 @@
 //! The one way in: a raw request and the configured webhooks become what the store accepts, or why not.
 //!
 //! It comes in two steps because the token is checked before any of the body is read: [`admit`] judges the token,
-//! [`Admitted::judge`] the rest. [`check()`] is both. Nothing else makes an [`Accepted`], so nothing that did not pass
-//! can be stored as an event; and nothing else makes a [`Rejected`], so nothing without a good token is kept.
+//! [`Admitted::judge`] the rest. [`check()`] is both. Nothing else makes an [`Accepted`] of a request, so nothing that
+//! did not pass can be stored as an event; and nothing else makes a [`Rejected`], so nothing without a good token is kept.
 //! Pure: the time of receipt comes in with the request.
 
 use std::net::IpAddr;
@@ -18,6 +18,10 @@ use super::kept::KeptHeaders;
 use super::keys::{self, Keys, Occurrence};
 use super::skim::{self, BodyFault, Skimmed, Subject};
 use super::webhook::{Webhook, WebhookName, Webhooks};
+
+mod notice;
+
+pub use notice::{Notice, NoticeKind};
 
 /// What is known of a request before its body.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +45,7 @@ pub struct RawRequest<'a> {
     pub body: Bytes,
 }
 
-/// A request that will be an event, unless it is one already. Made by [`check()`] alone.
+/// A request that will be an event, unless it is one already. Made by [`check()`], and of a [`Notice`].
 #[derive(Debug, Clone)]
 pub struct Accepted {
     common: Common,

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::json;
-use super::objects::{Attachment, Comment, CustomField, Issue, RelationIssue, Sprint, Subtask, Tenant, Trigger};
+use super::objects::{
+    Attachment, Comment, CustomField, Issue, OwnNotice, RelationIssue, Sprint, Subtask, Tenant, Trigger,
+};
 use super::read::{Misfit, Read, Reader, objects};
 
 objects! {
@@ -22,6 +24,8 @@ objects! {
         relation_issue: RelationIssue = "relationIssue",
         /// The sprint.
         sprint: Sprint = "sprint",
+        /// What workhook itself has to say; never the sender's.
+        notice: OwnNotice = "notice",
     }
 
     /// A body as a typed view.

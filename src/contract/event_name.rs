@@ -20,6 +20,9 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("Webhook", &["Test"]),
 ];
 
+/// The object of what workhook itself has to say.
+const OWN: &str = "Workhook";
+
 /// Other codes of the vendor for the same object: `(alias, object)`.
 const ALIASES: &[(&str, &str)] = &[("Phase", "Sprint"), ("Relation", "RelationIssue")];
 
@@ -76,6 +79,17 @@ impl EventName {
     #[must_use]
     pub fn action(&self) -> &str {
         &self.action
+    }
+
+    /// The name of something that workhook itself has to say.
+    pub(super) fn own(action: &'static str) -> EventName {
+        EventName { object: Cow::Borrowed(OWN), action: Cow::Borrowed(action) }
+    }
+
+    /// Whether it is the name of something that workhook itself has to say.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.object == OWN
     }
 
     /// Whether the vendor's list has this name.

@@ -3,7 +3,7 @@
 //! It knows nothing of ours: no store, no configuration file, no clock, no HTTP status. It is pure, and it does not
 //! panic on any bytes. Section numbers are those of `docs/contract.md`.
 //!
-//! What always holds: only [`check()`] makes what the store accepts; a name, a token or a header is
+//! What always holds: only [`check()`] makes what the store accepts, but for [`Notice`]s, which are our own; a name, a token or a header is
 //! compared in one place, here; and a typed view never takes anything away from the raw body.
 
 mod brand;
@@ -23,7 +23,7 @@ mod views;
 mod webhook;
 
 pub use brand::Brand;
-pub use check::{Accepted, Admitted, NotAccepted, RawHead, RawRequest, Rejected, admit, check};
+pub use check::{Accepted, Admitted, NotAccepted, Notice, NoticeKind, RawHead, RawRequest, Rejected, admit, check};
 pub use envelope::{Data, Envelope};
 pub use event_name::{EventName, NameError, is_part, normal_object};
 pub use head::{Note, Refusal, claimed_webhook_id};

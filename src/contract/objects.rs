@@ -207,6 +207,20 @@ objects! {
         relationship_type: String = "relationshipType",
     }
 
+    /// What workhook itself has to say (`Workhook.*`).
+    OwnNotice {
+        /// What happened, in a sentence.
+        title: String = "title",
+        /// The handler that it is about.
+        handler: String = "handler",
+        /// The webhook that it is about.
+        webhook: String = "webhook",
+        /// The event that showed it.
+        event: String = "event",
+        /// Why, in a sentence.
+        reason: String = "reason",
+    }
+
     /// A comment. The vendor's webhook pages show none; the fields are those of its public REST API.
     Comment {
         /// The id.

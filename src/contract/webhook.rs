@@ -11,6 +11,9 @@ use thiserror::Error;
 use super::brand::Brand;
 use crate::secret::Fingerprint;
 
+/// What stands for a webhook with our own notices; no configured one may have the name.
+const OWN: &str = "workhook";
+
 /// The longest name of a webhook or a handler, in bytes.
 pub const NAME_MAX_LEN: usize = 63;
 
@@ -26,10 +29,15 @@ pub fn is_name(text: &str) -> bool {
 pub struct WebhookName(String);
 
 impl WebhookName {
-    /// Reads a name: 1 to 63 of `a-z 0-9 - _`, not beginning with `-` or `_`.
+    /// Reads a name: 1 to 63 of `a-z 0-9 - _`, not beginning with `-` or `_`, and not `workhook`.
     #[must_use]
     pub fn parse(text: &str) -> Option<WebhookName> {
-        is_name(text).then(|| WebhookName(text.to_owned()))
+        (is_name(text) && text != OWN).then(|| WebhookName(text.to_owned()))
+    }
+
+    /// The name that our own notices have in place of a webhook's.
+    pub(super) fn own() -> WebhookName {
+        WebhookName(OWN.to_owned())
     }
 
     /// The name as text.
@@ -229,7 +237,7 @@ mod tests {
             assert!(Token::parse(bad).is_none(), "{bad:?}");
         }
         assert!(!format!("{:?}", Token::parse("t").unwrap()).contains(char::is_numeric));
-        for bad in ["", "A", "-a", "_a", "a/b", "a b", &"a".repeat(64)] {
+        for bad in ["workhook", "", "A", "-a", "_a", "a/b", "a b", &"a".repeat(64)] {
             assert!(WebhookName::parse(bad).is_none(), "{bad:?}");
         }
         assert!(WebhookName::parse("product-2_b").is_some());

@@ -100,7 +100,11 @@ impl Planner {
     }
 
     fn plan(&mut self, event: &StoredEvent, stalled: u32) -> Plan {
-        if !event.name.is_known() && self.warned.len() < NAMES_MAX && self.warned.insert(event.name.to_string()) {
+        if !event.name.is_known()
+            && !event.name.is_own()
+            && self.warned.len() < NAMES_MAX
+            && self.warned.insert(event.name.to_string())
+        {
             tracing::warn!(event_id = %event.id, name = %event.name, "an event that is not in the vendor's list; it is routed like any other");
         }
         if stalled >= CRASHES_MAX {

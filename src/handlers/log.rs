@@ -69,7 +69,8 @@ pub fn title(data: &Data) -> Option<String> {
         let parts: Vec<String> = number.into_iter().chain(issue.summary.clone()).collect();
         return (!parts.is_empty()).then(|| parts.join(" "));
     }
-    data.sprint.as_ref().and_then(|sprint| sprint.name.clone())
+    let sprint = data.sprint.as_ref().and_then(|sprint| sprint.name.clone());
+    sprint.or_else(|| data.notice.as_ref().and_then(|notice| notice.title.clone()))
 }
 
 fn about(envelope: &Envelope) -> String {

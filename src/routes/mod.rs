@@ -24,16 +24,16 @@ impl Route {
         Route { patterns }
     }
 
-    /// A route that takes everything but the sender's test.
+    /// A route that takes everything but the sender's test and our own notices.
     #[must_use]
     pub fn everything() -> Route {
         Route { patterns: vec![Pattern::everything()] }
     }
 
-    /// A route that takes everything, the sender's test as well.
+    /// A route that takes everything, the sender's test and our own notices as well.
     #[must_use]
-    pub fn everything_and_the_test() -> Route {
-        Route { patterns: vec![Pattern::everything(), Pattern::test()] }
+    pub fn really_everything() -> Route {
+        Route { patterns: vec![Pattern::everything(), Pattern::test(), Pattern::own()] }
     }
 
     /// Its patterns.
@@ -51,12 +51,15 @@ impl Route {
         if let Some(pattern) = not.iter().find(|pattern| pattern.matches(name)) {
             return Err(format!("events: {pattern} leaves it out"));
         }
-        let by_default = only.is_empty() && !name.is_test();
+        let by_default = only.is_empty() && !name.is_test() && !name.is_own();
         if by_default || only.iter().any(|pattern| pattern.matches(name)) {
             return Ok(());
         }
         if name.is_test() {
             return Err("events: the sender's test is taken by its name only, Webhook.Test".to_owned());
+        }
+        if name.is_own() {
+            return Err("events: what workhook itself has to say is taken by its object only, Workhook.*".to_owned());
         }
         let patterns: Vec<_> = only.iter().map(ToString::to_string).collect();
         Err(format!("events: none of {} matches", patterns.join(", ")))
@@ -99,5 +102,18 @@ mod tests {
         }
         check(&["Webhook.Test"], "Webhook.Test", Ok(()));
         check(&["*", "Webhook.Test"], "Webhook.Test", Ok(()));
+    }
+
+    #[test]
+    fn what_workhook_itself_has_to_say_is_taken_by_its_object_only() {
+        let by_object_only = Err("events: what workhook itself has to say is taken by its object only, Workhook.*");
+        for pattern in ["*", "*.*", "*.Silence", "!Issue.*", "Issue.*"] {
+            check(&[pattern], "Workhook.Silence", by_object_only);
+        }
+        for pattern in ["Workhook.*", "Workhook.Silence"] {
+            check(&[pattern], "Workhook.Silence", Ok(()));
+        }
+        check(&["Workhook.*", "!*.Silence"], "Workhook.Silence", Ok(()));
+        check(&["Workhook.*", "!Workhook.Silence"], "Workhook.Silence", Err("events: !Workhook.Silence leaves it out"));
     }
 }

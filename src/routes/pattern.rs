@@ -46,11 +46,22 @@ impl Pattern {
         self.negative
     }
 
-    /// Whether it matches, `!` or not. The sender's test is matched by its whole name only (ruling 25).
+    /// The pattern `Workhook.*`.
+    #[must_use]
+    pub fn own() -> Pattern {
+        Pattern { negative: false, object: Part::Is("Workhook".to_owned()), action: Part::Any }
+    }
+
+    /// Whether it matches, `!` or not. The sender's test is matched by its whole name only (ruling 25), and what
+    /// workhook itself has to say only by a pattern that names its object.
     #[must_use]
     pub fn matches(&self, name: &EventName) -> bool {
         let whole = matches!((&self.object, &self.action), (Part::Is(_), Part::Is(_)));
-        (whole || !name.is_test()) && self.object.matches(name.object()) && self.action.matches(name.action())
+        let named = matches!(&self.object, Part::Is(_));
+        (whole || !name.is_test())
+            && (named || !name.is_own())
+            && self.object.matches(name.object())
+            && self.action.matches(name.action())
     }
 
     /// The one name that it matches, where it is a name.

@@ -40,7 +40,7 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
         position: Position(row.get(0)?),
         id: EventId::from_bytes(row.get(1)?),
         webhook: row.get(2)?,
-        brand: word(row, 3, Brand::from_slug)?,
+        brand: word(row, 3, Brand::from_stored)?,
         claimed_webhook_id: row.get(4)?,
         name: word(row, 5, |name| EventName::parse(name).ok())?,
         original_name: row.get(6)?,
