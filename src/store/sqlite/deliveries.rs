@@ -117,7 +117,7 @@ pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite
     let mut claims = Claims::default();
     for due in due {
         if due.claimed {
-            keep_attempt(connection, due.id, &lost(due.attempts, request.now))?;
+            keep_attempt(connection, due.id, &lost(due.attempts, LOST, request.now))?;
         }
         let (epoch, attempt) = (due.epoch + 1, due.attempts + 1);
         connection
@@ -175,13 +175,14 @@ fn is_paused(connection: &Connection, handler: &HandlerName) -> rusqlite::Result
         .query_row([handler.as_str()], |row| row.get(0))
 }
 
-fn lost(number: u32, now: Timestamp) -> Attempt {
+/// An attempt whose result nobody knows.
+pub(super) fn lost(number: u32, why: &str, now: Timestamp) -> Attempt {
     let outcome = Outcome {
         ended: Ended::Lost,
         started_at: now,
         took: std::time::Duration::ZERO,
         status: None,
-        message: LOST.to_owned(),
+        message: why.to_owned(),
         response: bytes::Bytes::new(),
     };
     Attempt { number, outcome }
@@ -239,7 +240,7 @@ pub(super) fn go_on(connection: &Connection, handler: &str, lane: Option<&str>, 
         .map(drop)
 }
 
-fn keep_attempt(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {
+pub(super) fn keep_attempt(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {
     let outcome = &attempt.outcome;
     // An attempt that did not count gives its number to the next one, which takes its place.
     connection
