@@ -98,7 +98,7 @@ pub struct Replay {
     pub position: Position,
     /// The last event that there was when it began.
     pub last: Position,
-    /// How many events it took.
+    /// How many events it took; some of them may have come to no delivery, because nobody was left to get them.
     pub events: u64,
     /// How many deliveries it made.
     pub deliveries: u64,

@@ -13,7 +13,7 @@ use super::delivery_lists::tally;
 use super::rows;
 use crate::clock::later;
 use crate::model::{
-    Attempt, Claimed, DeliveryId, DeliveryState, Ended, HandlerName, NewDelivery, NextStep, Outcome, Plan, Position,
+    Attempt, Claimed, DeliveryId, DeliveryState, Ended, HandlerName, NextStep, Outcome, Plan, Position, ReplayId,
     Settlement,
 };
 use crate::store::{ClaimRequest, Claims, PlanStart, Settled};
@@ -55,7 +55,15 @@ pub(super) fn plan(connection: &Connection, plans: &[Plan], now: Timestamp) -> r
     let mut made: BTreeMap<(&str, DeliveryState), i64> = BTreeMap::new();
     for plan in &plans {
         for delivery in &plan.deliveries {
-            let state = insert(connection, plan.position, delivery, now)?;
+            let row = NewRow {
+                position: plan.position,
+                handler: &delivery.handler,
+                number: 0,
+                lane: delivery.lane.as_deref(),
+                dead: delivery.dead.as_deref(),
+                replay: None,
+            };
+            let state = insert(connection, &row, now)?;
             *made.entry((delivery.handler.as_str(), state)).or_default() += 1;
         }
     }
@@ -81,23 +89,38 @@ fn verdict(connection: &Connection, not_routed: &str) -> rusqlite::Result<i64> {
         .query_row([not_routed], |row| row.get(0))
 }
 
-fn insert(
-    connection: &Connection,
-    position: Position,
-    new: &NewDelivery,
-    now: Timestamp,
-) -> rusqlite::Result<DeliveryState> {
-    let now = now.as_millisecond();
+/// A row to be made.
+pub(super) struct NewRow<'a> {
+    pub(super) position: Position,
+    pub(super) handler: &'a HandlerName,
+    pub(super) number: u32,
+    pub(super) lane: Option<&'a str>,
+    pub(super) dead: Option<&'a str>,
+    pub(super) replay: Option<ReplayId>,
+}
+
+/// Makes a delivery, at the end of its lane where it has one.
+pub(super) fn insert(connection: &Connection, new: &NewRow<'_>, now: Timestamp) -> rusqlite::Result<DeliveryState> {
     let state = if new.dead.is_some() { DeliveryState::Dead } else { DeliveryState::Pending };
     // The head of its lane is ready at once; whoever comes behind it is made ready when it is settled.
     connection
         .prepare_cached(
-            "INSERT INTO deliveries (position, handler, number, lane, state, reason, planned_at, settled_at, ready_at)
-             VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, iif(?5 IS NULL, NULL, ?6), iif(?5 IS NULL AND NOT EXISTS (
-                 SELECT 1 FROM deliveries WHERE handler = ?2 AND lane = ?3 AND state = 'pending' AND lane IS NOT NULL
-             ), ?6, NULL))",
+            "INSERT INTO deliveries
+                 (position, handler, number, lane, state, reason, planned_at, settled_at, replay, ready_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, iif(?6 IS NULL, NULL, ?7), ?8, iif(?6 IS NULL AND NOT EXISTS (
+                 SELECT 1 FROM deliveries WHERE handler = ?2 AND lane = ?4 AND state = 'pending' AND lane IS NOT NULL
+             ), ?7, NULL))",
         )?
-        .execute(params![position.0, new.handler.as_str(), new.lane, state.as_str(), new.dead, now])?;
+        .execute(params![
+            new.position.0,
+            new.handler.as_str(),
+            new.number,
+            new.lane,
+            state.as_str(),
+            new.dead,
+            now.as_millisecond(),
+            new.replay.map(|replay| replay.0),
+        ])?;
     Ok(state)
 }
 

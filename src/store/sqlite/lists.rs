@@ -156,11 +156,11 @@ fn range(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Option
         Start::Before(position) => last = last.min(position.0 - 1),
         Start::After(position) => first = first.max(position.0 + 1),
     }
-    let astray = ASTRAY_MINUTES.minutes();
     if let Some(since) = query.filter.since {
-        first = first.max(position_at(connection, since.checked_sub(astray).unwrap_or(Timestamp::MIN))?);
+        first = first.max(first_since(connection, since)?);
     }
     if let Some(until) = query.filter.until {
+        let astray = ASTRAY_MINUTES.minutes();
         last = last.min(position_at(connection, until.checked_add(astray).unwrap_or(Timestamp::MAX))?);
     }
     if query.filter.outcome == Some(EventOutcome::Unplanned) {
@@ -174,6 +174,11 @@ pub(super) fn last_position(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'")?
         .query_row([], |row| row.get(0))
+}
+
+/// The first position of an event that a filter can mean by its time, or the one after the last.
+pub(super) fn first_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<i64> {
+    position_at(connection, since.checked_sub(ASTRAY_MINUTES.minutes()).unwrap_or(Timestamp::MIN))
 }
 
 /// The first position of an event that was received at a time or later, or the one after the last: events are stored
