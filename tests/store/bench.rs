@@ -1,5 +1,6 @@
 //! Where a case takes place: a store of some kind, and the few things that every case does with one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use workhook::model::{
-    Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ended, EventId, EventRecord, HandlerName, NewDelivery,
-    NextStep, Outcome, Plan, Position, Settlement,
+    Claimed, DeliveryFilter, DeliveryId, DeliveryRecord, DeliveryState, Ended, EventId, EventRecord, HandlerName,
+    HandlerRecord, NewDelivery, NextStep, Outcome, Plan, Position, Settlement,
 };
 use workhook::store::{Appended, ClaimRequest, Claims, DeliveryQuery, Settled, Store};
 use workhook::wake::Wakes;
@@ -103,6 +104,10 @@ pub(crate) fn settlement(claimed: &Claimed, next: NextStep, at: Timestamp) -> Se
         response: Bytes::new(),
     };
     Settlement { id: claimed.id, epoch: claimed.epoch, attempt: claimed.attempt, outcome: Some(outcome), next, at }
+}
+
+fn counts_of(states: &BTreeMap<DeliveryState, Vec<DeliveryId>>) -> impl Iterator<Item = (DeliveryState, u64)> {
+    states.iter().map(|(state, ids)| (*state, ids.len() as u64))
 }
 
 impl Bench {
@@ -210,12 +215,55 @@ impl Bench {
         self.store.release(vec![(claimed.id, claimed.epoch)]).await.unwrap();
     }
 
+    /// Every delivery, the first planned first.
+    pub(crate) async fn deliveries(&self) -> Vec<DeliveryRecord> {
+        let query = DeliveryQuery { limit: ALL, ..DeliveryQuery::default() };
+        let mut deliveries = self.store.deliveries(query).await.unwrap().items;
+        deliveries.reverse();
+        deliveries
+    }
+
     /// A delivery with its attempts.
     pub(crate) async fn delivery(&self, id: DeliveryId) -> DeliveryRecord {
-        let query = DeliveryQuery { limit: ALL, ..DeliveryQuery::default() };
-        let deliveries = self.store.deliveries(query).await.unwrap().items;
-        let event = deliveries.iter().find(|delivery| delivery.id == id).unwrap().event;
+        let event = self.deliveries().await.iter().find(|delivery| delivery.id == id).unwrap().event;
         self.record(event).await.deliveries.into_iter().find(|delivery| delivery.id == id).unwrap()
+    }
+
+    /// What is known of a handler.
+    pub(crate) async fn handler(&self, name: &str) -> HandlerRecord {
+        let handlers = self.store.handlers().await.unwrap();
+        handlers.into_iter().find(|handler| handler.name.as_str() == name).unwrap()
+    }
+
+    /// What is counted as it goes is what there is: by handler and state, of all, and in the lists of each.
+    pub(crate) async fn assert_tallies(&self) {
+        let mut expected: BTreeMap<HandlerName, BTreeMap<DeliveryState, Vec<DeliveryId>>> = BTreeMap::new();
+        for delivery in self.deliveries().await.into_iter().rev() {
+            expected.entry(delivery.handler).or_default().entry(delivery.state).or_default().push(delivery.id);
+        }
+        let mut of_all: BTreeMap<DeliveryState, u64> = BTreeMap::new();
+        for record in self.store.handlers().await.unwrap() {
+            let states = expected.remove(&record.name).unwrap_or_default();
+            for (state, ids) in &states {
+                *of_all.entry(*state).or_default() += ids.len() as u64;
+                let filter = DeliveryFilter {
+                    handler: Some(record.name.clone()),
+                    state: Some(*state),
+                    ..DeliveryFilter::default()
+                };
+                let query = DeliveryQuery { limit: ALL, filter, ..DeliveryQuery::default() };
+                let listed = self.store.deliveries(query).await.unwrap().items;
+                assert!(listed.iter().map(|delivery| delivery.id).eq(ids.iter().copied()), "{}: {state}", record.name);
+            }
+            let counted: BTreeMap<DeliveryState, u64> = record.deliveries.into_iter().collect();
+            assert!(
+                counted.iter().map(|(state, count)| (*state, *count)).eq(counts_of(&states)),
+                "{counted:?} {states:?}"
+            );
+        }
+        assert!(expected.is_empty(), "handlers that are not told of: {expected:?}");
+        let counts = self.store.counts().await.unwrap();
+        assert_eq!(counts.deliveries.into_iter().collect::<BTreeMap<_, _>>(), of_all);
     }
 
     /// How many deliveries are in a state.

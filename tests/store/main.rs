@@ -10,12 +10,14 @@ mod request;
 
 mod at_once;
 mod attempts;
+mod intervene;
 mod lanes;
 mod leases;
 mod life;
 mod lists;
 mod model;
 mod planning;
+mod replays;
 mod same_event;
 mod stored;
 mod turned_away;
@@ -118,6 +120,38 @@ macro_rules! conformance {
                 a_delivery_says_its_state_why_and_since_when
                 a_delivery_behind_another_has_no_time_until_it_is_its_turn
                 the_idempotency_key_is_that_of_event_and_handler_whatever_the_attempt
+            );
+            conformance!(@room $fixture, intervene:
+                ruling_16_a_dead_letter_that_is_retried_keeps_its_key_and_begins_its_attempts_anew
+                ruling_16_a_dead_letter_that_is_retried_runs_out_of_order
+                only_what_is_dead_or_cancelled_is_retried
+                ruling_21_a_delivery_that_was_dead_from_the_start_can_be_retried
+                a_cancelled_delivery_says_why_and_is_not_attempted
+                only_what_is_pending_is_cancelled
+                a_lane_goes_on_after_what_was_cancelled_in_it
+                the_result_of_an_attempt_is_refused_when_its_delivery_was_cancelled_meanwhile
+                ruling_20_deliveries_of_a_handler_that_nobody_runs_can_be_cancelled
+                a_paused_handler_claims_nothing_and_goes_on_when_it_is_resumed
+                what_was_under_way_when_its_handler_was_paused_is_settled_all_the_same
+                a_handler_can_be_paused_before_it_has_a_delivery_and_leaves_no_trace
+                a_breaker_comes_back_after_a_restart_until_it_is_closed
+                a_decision_wakes_the_handlers
+            );
+            conformance!(@room $fixture, replays:
+                a_replay_is_kept_as_it_was_asked_for_and_the_newest_comes_first
+                a_replay_of_one_event_looks_at_that_one_only_which_must_be_there
+                a_replay_is_of_what_there_was_when_it_began_and_is_done_at_once_where_that_is_nothing
+                ruling_16_a_replay_is_a_new_delivery_with_a_number_and_a_key_of_its_own
+                ruling_16_a_replay_s_deliveries_stand_at_the_end_of_their_lane_in_their_order
+                a_replay_s_delivery_waits_for_nobody_where_its_handler_or_its_event_has_no_order
+                a_handler_that_never_had_an_event_can_get_it_and_planning_goes_on_beside
+                a_step_makes_what_its_preview_says_for_those_who_are_to_get_it
+                a_step_that_names_somebody_twice_makes_one_delivery
+                a_replay_goes_on_after_any_end_where_it_was_and_makes_nothing_twice
+                a_step_that_begins_before_the_replay_s_place_makes_only_what_is_behind_it
+                a_stopped_replay_makes_nothing_until_it_goes_on
+                a_replay_stops_goes_on_and_is_done_once
+                a_replay_wakes_whoever_makes_it_and_its_deliveries_the_handlers
             );
             conformance!(@room $fixture, lists:
                 a_new_store_is_empty
