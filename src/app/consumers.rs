@@ -6,6 +6,7 @@ use super::BuildError;
 use crate::config::{ConfiguredHandler, KindConfig};
 use crate::dispatch::{Consumer, Policy};
 use crate::handlers::Handler;
+use crate::handlers::command::{self, CommandHandler};
 use crate::handlers::http::HttpHandler;
 use crate::handlers::log::LogHandler;
 use crate::handlers::rust::{Registered, Registry};
@@ -37,12 +38,18 @@ pub(super) fn build(configured: Vec<ConfiguredHandler>, registry: Registry) -> R
 }
 
 fn consumer(configured: ConfiguredHandler, functions: &mut Vec<Registered>) -> Result<Consumer, BuildError> {
-    let ConfiguredHandler { name, route, policy, kind, .. } = configured;
+    let ConfiguredHandler { name, route, mut policy, kind, .. } = configured;
     let (handler, by_default): (Arc<dyn Handler>, _) = match kind {
         KindConfig::Log => (Arc::new(LogHandler::default()), Route::everything()),
         KindConfig::Http(config) => {
             let client = |source| BuildError::Client { name: name.to_string(), source };
             (Arc::new(HttpHandler::new(config).map_err(client)?), Route::everything())
+        }
+        KindConfig::Command(config) => {
+            let handler = CommandHandler::new(config, policy.timeout);
+            // It keeps the time-out itself; the attempt is over when its processes are.
+            policy.timeout += command::ENDING;
+            (Arc::new(handler), Route::everything())
         }
         KindConfig::Rust => {
             let found = functions.iter().position(|function| function.name == name);

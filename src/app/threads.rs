@@ -1,13 +1,17 @@
 //! The threads that handlers run on, apart from those of the doors.
 
+use std::time::Duration;
+
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::BuildError;
 
 /// The fewest threads: a handler that blocks one leaves others.
 const THREADS_MIN: usize = 4;
+/// How long the end waits for attempts to be dropped, which is when their programs are killed.
+const DROP_WITHIN: Duration = Duration::from_millis(250);
 
-/// A runtime for handlers only. When it is dropped, what still runs on it is left behind.
+/// A runtime for handlers only. When it is dropped, what still runs on it and blocks its thread is left behind.
 #[derive(Debug)]
 pub(super) struct HandlerThreads(Option<Runtime>);
 
@@ -25,9 +29,11 @@ impl HandlerThreads {
 
 impl Drop for HandlerThreads {
     fn drop(&mut self) {
-        // A handler that blocks its thread must not hold up the end.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+        let Some(runtime) = self.0.take() else { return };
+        // A task must not wait for another runtime's end, but it may wait for a thread that does.
+        let end = std::thread::Builder::new().spawn(move || runtime.shutdown_timeout(DROP_WITHIN));
+        if let Ok(end) = end {
+            drop(end.join());
         }
     }
 }

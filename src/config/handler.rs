@@ -4,26 +4,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::document::line;
-use super::http;
 use super::reader::Reader;
 use super::section::Section;
 use super::suggest;
 use super::units::{duration, shown_duration};
 use super::value::{self, Value, boolean, one_of, whole};
-use super::{ConfiguredHandler, KindConfig};
+use super::{ConfiguredHandler, KindConfig, command, http};
 use crate::dispatch::{Policy, RetryPolicy};
 use crate::model::HandlerName;
 use crate::routes::{Pattern, PatternError, Route};
 
 /// The kinds that there are.
-const KINDS: &[(&str, Kind)] = &[("http", Kind::Http), ("log", Kind::Log), ("rust", Kind::Rust)];
+const KINDS: &[(&str, Kind)] =
+    &[("command", Kind::Command), ("http", Kind::Http), ("log", Kind::Log), ("rust", Kind::Rust)];
 /// The kinds that are planned, so that nobody looks for a slip of the pen.
-const NOT_YET: &[&str] = &["command", "chat", "nats"];
+const NOT_YET: &[&str] = &["chat", "nats"];
 /// The least and the longest wait before a next attempt.
 const WAITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(7 * 24 * 3600));
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    Command,
     Http,
     Log,
     Rust,
@@ -72,6 +73,7 @@ fn read(section: &mut Section<'_, '_>, lines: &mut BTreeMap<HandlerName, usize>)
 /// The keys that only this kind has.
 fn read_kind(section: &mut Section<'_, '_>, kind: Kind) -> Option<KindConfig> {
     match kind {
+        Kind::Command => command::read(section).map(KindConfig::Command),
         Kind::Http => http::read(section).map(KindConfig::Http),
         Kind::Log => Some(KindConfig::Log),
         Kind::Rust => Some(KindConfig::Rust),
@@ -117,6 +119,7 @@ fn pattern(value: Value<'_>) -> Result<Pattern, String> {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
+            Kind::Command => "command",
             Kind::Http => "http",
             Kind::Log => "log",
             Kind::Rust => "rust",
@@ -177,8 +180,9 @@ mod tests {
             &["2:8: handler.name: \"C R M\" cannot be a name; use 1 to 63 of a-z 0-9 - _, and begin with a \
                 letter or a digit"],
         );
-        for kind in ["command", "chat", "nats"] {
-            let not_yet = format!("kind `{kind}` is not in this version; known are `http`, `log` and `rust`");
+        for kind in ["chat", "nats"] {
+            let not_yet =
+                format!("kind `{kind}` is not in this version; known are `command`, `http`, `log` and `rust`");
             check(&format!("name = \"a\"\nkind = \"{kind}\""), &[&format!("3:8: handler.a.kind: {not_yet}")]);
         }
         check(

@@ -1,6 +1,7 @@
 //! The keys that only a handler of kind `http` has.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use ::http::{HeaderName, HeaderValue};
 use reqwest::Url;
@@ -8,7 +9,7 @@ use reqwest::Url;
 use super::env::Env;
 use super::section::Section;
 use super::value::{Value, secret, shown};
-use crate::handlers::http::Config;
+use crate::handlers::http::{Authorities, Chain, ClientCertificate, Config, Key, Proxy};
 
 /// The headers that say where a request ends, and those that tell one delivery from another: a fixed value in one of
 /// them would be wrong for nearly every request.
@@ -37,7 +38,40 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Config> {
         }
         Ok(header)
     });
-    Some(Config { url: url?, headers: headers? })
+    let authorities = section.take("ca", |value| read_secret(value, env, Authorities::parse));
+    let client_certificate = client_certificate(section, env);
+    let proxy = section.take("proxy", |value| read_secret(value, env, Proxy::parse));
+    let url = url?;
+    if url.scheme() == "http" {
+        for key in ["ca", "client_cert", "client_key"] {
+            if section.has(key) {
+                section.blame(&[key], "is of use with https only, and url begins with http; take it out".to_owned());
+            }
+        }
+    }
+    Some(Config { url, headers: headers?, authorities, client_certificate, proxy })
+}
+
+/// Reads a certificate and its key. One is of no use without the other.
+fn client_certificate(section: &mut Section<'_, '_>, env: &Env) -> Option<ClientCertificate> {
+    let chain = section.take("client_cert", |value| read_secret(value, env, Chain::parse));
+    let key = section.take("client_key", |value| read_secret(value, env, Key::parse));
+    for (one, other) in [("client_cert", "client_key"), ("client_key", "client_cert")] {
+        if section.has(one) && !section.has(other) {
+            section.blame(&[one], format!("is of no use without `{other}`; add it, or take this out"));
+        }
+    }
+    let made = ClientCertificate::new(&chain?, &key?);
+    made.map_err(|error| section.blame(&["client_key"], error.to_string())).ok()
+}
+
+/// Reads what is written as a secret is.
+fn read_secret<T, E: Display>(
+    value: Value<'_>,
+    env: &Env,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, String> {
+    parse(secret(value, env)?.expose()).map_err(|error| error.to_string())
 }
 
 /// Reads an address. No message repeats it: there may be a password or a key in it.

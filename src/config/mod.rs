@@ -7,6 +7,7 @@
 //! what the environment says wins over the file; and no message has a secret in it.
 
 mod admin;
+mod command;
 mod document;
 mod env;
 mod handler;
@@ -85,6 +86,8 @@ pub struct ConfiguredHandler {
 /// What a handler is, with what can be set for that kind only.
 #[derive(Debug, Clone)]
 pub enum KindConfig {
+    /// A program.
+    Command(handlers::command::Config),
     /// An HTTP endpoint.
     Http(handlers::http::Config),
     /// The log.

@@ -1,7 +1,14 @@
 //! The `http` kind: the event as it came, to an HTTP endpoint.
 //!
 //! The body is sent byte for byte, with the sender's own headers less the token, so that whatever could take the
-//! webhook itself can take it from here. No redirect is followed and no attempt is repeated here.
+//! webhook itself can take it from here. No redirect is followed and no attempt is repeated here. Only a proxy that the
+//! configuration names is used, and none that the environment does.
+
+mod proxy;
+mod tls;
+
+pub use proxy::{Proxy, ProxyError};
+pub use tls::{Authorities, Chain, ClientCertificate, Key, TlsError};
 
 use std::time::Duration;
 
@@ -10,9 +17,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url, retry};
-use sha2::{Digest, Sha256};
 
-use super::{Failure, FailureKind, Handler, Success};
+use super::{Failure, FailureKind, Handler, Success, trace};
 use crate::clock::between;
 use crate::contract::Brand;
 use crate::model::Claimed;
@@ -32,6 +38,12 @@ pub struct Config {
     pub url: Url,
     /// Headers to add; they take the place of the sender's of the same name.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The only authorities to trust; `None` for those of the platform.
+    pub authorities: Option<Authorities>,
+    /// What the far end is to know us by.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
 }
 
 /// Sends events to an endpoint.
@@ -47,14 +59,22 @@ impl HttpHandler {
     /// # Errors
     /// When the platform's certificate store cannot be used.
     pub fn new(config: Config) -> Result<HttpHandler, reqwest::Error> {
-        let client = Client::builder()
+        let mut builder = Client::builder()
             .user_agent(concat!("workhook/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())
             .retry(retry::never())
-            .no_proxy()
-            .build()?;
-        Ok(HttpHandler { config, client })
+            .no_proxy();
+        if let Some(proxy) = config.proxy.clone() {
+            builder = builder.proxy(proxy.for_all()?);
+        }
+        if let Some(authorities) = config.authorities.clone() {
+            builder = builder.tls_certs_only(authorities.into_certificates());
+        }
+        if let Some(certificate) = config.client_certificate.clone() {
+            builder = builder.identity(certificate.into_identity());
+        }
+        Ok(HttpHandler { config, client: builder.build()? })
     }
 
     fn headers(&self, delivery: &Claimed) -> HeaderMap {
@@ -68,7 +88,7 @@ impl HttpHandler {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
         let own = [
             ("idempotency-key", delivery.idempotency_key().as_str().to_owned()),
-            ("traceparent", traceparent(delivery)),
+            ("traceparent", trace::parent(delivery)),
             ("workhook-event-id", delivery.event.id.to_string()),
             ("workhook-attempt", delivery.attempt.to_string()),
         ];
@@ -104,13 +124,21 @@ impl Handler for HttpHandler {
     }
 }
 
-/// What a status means (2xx is success; 4xx would come again, but for four; the rest may pass).
+/// What a status means (2xx is success; 4xx would come again, but for five; the rest may pass).
+///
+/// 407 comes from a proxy, which says nothing about what the far end would have done.
 fn judge(status: StatusCode, retry_after: Option<Duration>, response: Bytes) -> Result<Success, Failure> {
     let code = Some(i32::from(status.as_u16()));
     if status.is_success() {
         return Ok(Success { status: code, message: status.to_string(), response });
     }
-    let may_pass = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY);
+    let may_pass = matches!(
+        status,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::CONFLICT
+            | StatusCode::TOO_EARLY
+    );
     let kind = match status {
         StatusCode::TOO_MANY_REQUESTS => FailureKind::Throttled { retry_after },
         _ if may_pass || status.is_server_error() || status.is_informational() => {
@@ -150,13 +178,6 @@ async fn beginning(mut response: Response) -> Bytes {
     beginning.freeze()
 }
 
-/// The W3C trace context: the event is the trace, so that all that comes of it is found together.
-fn traceparent(delivery: &Claimed) -> String {
-    let span = Sha256::digest(format!("{}#{}", delivery.idempotency_key().as_str(), delivery.attempt));
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("00-{}-{}-01", hex(delivery.event.id.as_bytes()), hex(&span[..8]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +194,7 @@ mod tests {
         for status in [200, 201, 202, 204] {
             check(status, None);
         }
-        for status in [408, 409, 425, 500, 502, 503, 504] {
+        for status in [407, 408, 409, 425, 500, 502, 503, 504] {
             check(status, transient);
         }
         check(429, Some(FailureKind::Throttled { retry_after: Some(Duration::from_secs(7)) }));
@@ -181,6 +202,7 @@ mod tests {
             check(status, Some(FailureKind::Permanent));
         }
     }
+
     #[test]
     fn retry_after_is_seconds_or_a_date_counted_from_the_far_end_s_clock() {
         let headers = |pairs: &[(&'static str, &str)]| -> HeaderMap {

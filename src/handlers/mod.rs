@@ -4,10 +4,12 @@
 //! retry and holds no order: that is dispatch's work. What always holds: a handler is asked under a deadline that
 //! dispatch keeps, and whatever it answers or does, it is one of [`Success`] and [`Failure`].
 
+pub mod command;
 mod failure;
 pub mod http;
 pub mod log;
 pub mod rust;
+mod trace;
 
 pub use failure::{Failure, FailureKind, Success};
 
