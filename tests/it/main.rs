@@ -5,6 +5,8 @@
 mod support;
 
 mod answers;
+mod command_end;
+mod command_handler;
 mod crash;
 mod delivering;
 mod example;
@@ -14,4 +16,6 @@ mod order;
 mod same_event;
 mod shutdown;
 mod stuck;
+mod tls;
+
 mod way;

@@ -1,8 +1,11 @@
 //! What tests share: the app, the sender's end, the receiver's end, and waiting.
 
 pub(crate) mod app;
+pub(crate) mod hooks;
+pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod tls;
 
 use std::future::Future;
 use std::time::Duration;
