@@ -198,4 +198,98 @@ mod tests {
                 take one out"],
         );
     }
+
+    /// A certificate and its key, in PEM.
+    fn certificate() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn certificates_and_a_proxy_can_be_set_and_are_not_shown() {
+        let ((cert, key), folder) = (certificate(), tempfile::tempdir().unwrap());
+        let file = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            format!("file:{}", folder.path().join(name).display())
+        };
+        let text = format!(
+            "[[handler]]\nname = \"a\"\nkind = \"http\"\nurl = \"https://localhost/\"\nca = {:?}\nclient_cert = {cert:?}\n\
+             client_key = {:?}\nproxy = \"http://user:hunter2@proxy:3128\"",
+            file("ca.pem", &cert),
+            file("client.key", &key),
+        );
+        let handlers = parse(&text).handlers;
+        let KindConfig::Http(http) = &handlers[0].kind else { panic!("{handlers:?}") };
+        assert!(http.authorities.is_some() && http.client_certificate.is_some() && http.proxy.is_some());
+        let shown = format!("{handlers:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("BEGIN"), "{shown}");
+    }
+
+    #[test]
+    fn wrong_certificates_and_keys_are_said_at_their_keys_and_not_shown() {
+        let ((cert, key), (_, other)) = (certificate(), certificate());
+        let check = |keys: &str, expected: &[&str]| check(&format!("url = \"https://localhost/\"\n{keys}"), expected);
+        check(
+            "ca = \"/etc/ssl/secret.pem\"",
+            &["5:6: handler.a.ca: there is no certificate in PEM in it; write for example \
+                \"file:/etc/ssl/our-ca.pem\""],
+        );
+        check(
+            "ca = \"file:/no/such\"",
+            &["5:6: handler.a.ca: the file /no/such cannot be read: No such file or directory (os error 2)"],
+        );
+        check(
+            &format!("client_cert = {key:?}\nclient_key = {cert:?}"),
+            &[
+                "5:15: handler.a.client_cert: there is no certificate in PEM in it; write for example \
+                    \"file:/run/secrets/client.pem\"",
+                "6:14: handler.a.client_key: there is no private key in PEM in it; write for example \
+                    \"file:/run/secrets/client.key\"",
+            ],
+        );
+        check(
+            &format!("client_cert = {cert:?}\nclient_key = {other:?}"),
+            &["6:14: handler.a.client_key: the private key cannot be read, or is not that of the first certificate \
+                in client_cert"],
+        );
+        check(
+            &format!("client_cert = {cert:?}"),
+            &["5:15: handler.a.client_cert: is of no use without `client_key`; add it, or take this out"],
+        );
+        check(
+            &format!("client_key = {key:?}"),
+            &["5:14: handler.a.client_key: is of no use without `client_cert`; add it, or take this out"],
+        );
+    }
+
+    #[test]
+    fn certificates_for_an_address_without_tls_are_a_mistake() {
+        let (cert, key) = certificate();
+        check(
+            &format!("url = \"http://localhost/\"\nca = {cert:?}\nclient_cert = {cert:?}\nclient_key = {key:?}"),
+            &[
+                "5:6: handler.a.ca: is of use with https only, and url begins with http; take it out",
+                "6:15: handler.a.client_cert: is of use with https only, and url begins with http; take it out",
+                "7:14: handler.a.client_key: is of use with https only, and url begins with http; take it out",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_wrong_proxy_is_said_and_not_repeated() {
+        let check = |proxy: &str, expected: &str| {
+            check(&format!("url = \"http://localhost/\"\nproxy = {proxy}"), &[expected]);
+        };
+        check(
+            "\"user:secret@proxy\"",
+            "5:9: handler.a.proxy: the scheme cannot be used; write http, as in \"http://proxy.example:3128\"",
+        );
+        check(
+            "\"http://user:secret@proxy/way\"",
+            "5:9: handler.a.proxy: there is a path or a query in it, which a proxy has not; write for example \
+                \"http://proxy.example:3128\"",
+        );
+        check("\"secret\"", "5:9: handler.a.proxy: not a URL; write for example \"http://proxy.example:3128\"");
+        check("\"env:NOT_SET\"", "5:9: handler.a.proxy: the environment variable NOT_SET is not set");
+    }
 }

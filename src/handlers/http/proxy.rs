@@ -16,7 +16,7 @@ pub enum ProxyError {
     #[error("not a URL; write for example \"http://proxy.example:3128\"")]
     NotAUrl,
     /// Another scheme.
-    #[error("the scheme cannot be used; write http or https, as in \"http://proxy.example:3128\"")]
+    #[error("the scheme cannot be used; write http, as in \"http://proxy.example:3128\"")]
     Scheme,
     /// More than an address.
     #[error("there is a path or a query in it, which a proxy has not; write for example \"http://proxy.example:3128\"")]
@@ -30,7 +30,7 @@ impl Proxy {
     /// When it is not one that a proxy can have.
     pub fn parse(text: &str) -> Result<Proxy, ProxyError> {
         let url = Url::parse(text).map_err(|_| ProxyError::NotAUrl)?;
-        if !matches!(url.scheme(), "http" | "https") {
+        if url.scheme() != "http" {
             return Err(ProxyError::Scheme);
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
@@ -59,10 +59,11 @@ mod tests {
     fn a_proxy_is_a_scheme_a_host_and_perhaps_a_port_and_credentials() {
         let check = |text: &str, expected: Option<ProxyError>| assert_eq!(Proxy::parse(text).err(), expected, "{text}");
         check("http://proxy", None);
-        check("https://user:p%40ss@proxy.example:3128/", None);
+        check("http://user:p%40ss@proxy.example:3128/", None);
         check("proxy", Some(ProxyError::NotAUrl));
         check("http://", Some(ProxyError::NotAUrl));
         check("proxy:3128", Some(ProxyError::Scheme));
+        check("https://proxy", Some(ProxyError::Scheme));
         check("socks5://proxy", Some(ProxyError::Scheme));
         check("http://proxy/path", Some(ProxyError::More));
         check("http://proxy?a", Some(ProxyError::More));
