@@ -82,12 +82,14 @@ fn a_key_that_is_not_documented_and_one_that_is_not_there_are_noticed() {
 #[test]
 fn every_documented_default_is_what_holds_without_it() {
     let handler = "[[handler]]\nname = \"a\"\nkind = \"http\"\nurl = \"http://localhost/\"\n";
+    let program = "[[handler]]\nname = \"a\"\nkind = \"command\"\ncommand = [\"sh\"]\n";
     let webhook = "[[webhook]]\nname = \"a\"\ntokens = [\"t\"]\n";
     let mut compared = 0;
     for (key, default) in documented(REFERENCE) {
         let Some(default) = default.strip_prefix('`').and_then(|default| default.strip_suffix('`')) else { continue };
         let (section, own_key) = key.split_once('.').unwrap();
         let head = match section {
+            "handler" if matches!(own_key, "folder" | "env" | "exit_codes") => program,
             "handler" => handler,
             "webhook" => webhook,
             section => &format!("[{section}]\n"),
@@ -96,7 +98,7 @@ fn every_documented_default_is_what_holds_without_it() {
         assert_eq!(format!("{with:?}"), format!("{:?}", parse(head, &[])), "{key} = {default}");
         compared += 1;
     }
-    assert_eq!(compared, 20);
+    assert_eq!(compared, 23);
 }
 
 #[test]
@@ -134,12 +136,27 @@ fn the_commented_out_lines_of_the_example_can_be_used_too() {
         _ => line.to_owned(),
     };
     let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("admin");
-    std::fs::write(&secret, "admin-token\n").unwrap();
-    let text: String = EXAMPLE.lines().map(|line| uncomment(line) + "\n").collect();
-    let text = text.replace("/run/secrets/workhook-admin", secret.to_str().unwrap());
-    let config = parse(&text, &[("LEIGA_TOKEN", "leiga-token"), ("CRM_AUTH", "Bearer crm")]);
-    assert_eq!((config.webhooks.len(), config.handlers.len()), (2, 3));
+    let made = rcgen::generate_simple_self_signed(["workhook".to_owned()]).unwrap();
+    let files = [
+        ("/run/secrets/workhook-admin", "admin-token\n".to_owned()),
+        ("/run/secrets/hook-key", "hook-key\n".to_owned()),
+        ("/etc/ssl/our-ca.pem", made.cert.pem()),
+        ("/run/secrets/client.pem", made.cert.pem()),
+        ("/run/secrets/client.key", made.signing_key.serialize_pem()),
+    ];
+    let mut text: String = EXAMPLE.lines().map(|line| uncomment(line) + "\n").collect();
+    for (index, (path, content)) in files.into_iter().enumerate() {
+        let file = folder.path().join(index.to_string());
+        std::fs::write(&file, content).unwrap();
+        assert!(text.contains(path), "{path}");
+        text = text.replace(path, file.to_str().unwrap());
+    }
+    let text = text.replace("/opt/hooks/on-issue", "/bin/sh").replace("/srv/hooks", folder.path().to_str().unwrap());
+    let secrets = [("LEIGA_TOKEN", "leiga-token"), ("CRM_AUTH", "Bearer crm"), ("CRM_PROXY", "http://proxy:3128")];
+    let config = parse(&text, &secrets);
+    assert_eq!((config.webhooks.len(), config.handlers.len()), (2, 4));
+    assert!(matches!(&config.handlers[0].kind, KindConfig::Http(http) if http.proxy.is_some()));
+    assert!(matches!(&config.handlers[1].kind, KindConfig::Command(hook) if hook.exit_codes.said.len() == 2));
     assert_eq!(config.admin.token.unwrap().expose(), "admin-token");
 }
 

@@ -5,6 +5,7 @@
 mod support;
 
 mod check;
+mod command;
 mod door;
 mod help;
 mod logs;

@@ -207,3 +207,21 @@ async fn many_run_at_once_and_each_gets_its_own_event() {
     assert_eq!(bodies.len(), 60);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn the_script_of_the_readme_does_what_it_says() {
+    let readme = include_str!("../../README.md");
+    let (_, text) = readme.split_once("```sh\n#!/bin/sh\n").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    let hooks = Hooks::new();
+    let out = hooks.folder().display();
+    let app = TestApp::with(&hooks.handler("keep", text, &format!("env = {{ OUT = \"{out}\" }}"))).start().await;
+    let post = Post::new(Brand::WorkZappy, "Sprint.Start");
+    app.send(post.clone()).await;
+    let [told] = &outcome(&app).await[..] else { panic!("one handler") };
+    let file = hooks.file(&format!("{}.json", app.events().await[0].id));
+    assert_eq!((told.state.as_str(), told.attempts), ("delivered", 1), "{told:?}");
+    assert_eq!(told.history[0].response, format!("Sprint.Start is in {}\n", file.display()));
+    assert_eq!(std::fs::read(file).unwrap(), post.body);
+    app.stop().await;
+}

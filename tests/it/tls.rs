@@ -1,6 +1,9 @@
 //! The `http` kind over TLS with certificates of one's own, and through a proxy.
 
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 use workhook::admin::api::wire;
@@ -8,7 +11,7 @@ use workhook::contract::Brand;
 
 use crate::support::proxy::TestProxy;
 use crate::support::tls::{Authority, TlsReceiver};
-use crate::support::{Post, TestApp, TestReceiver};
+use crate::support::{Post, TOKEN, TestApp, TestReceiver, until};
 
 /// Files that the configuration names.
 struct Files(TempDir);
@@ -65,6 +68,64 @@ async fn a_private_authority_is_trusted_where_the_file_says_so_and_then_alone() 
     }
     let received = receiver.received();
     assert!(received.len() == 2 && received.iter().all(|visit| visit.body.starts_with(b"{") && !visit.certified));
+}
+
+/// The binary, where the platform trusts one authority; killed when it is dropped.
+struct Process(Child);
+
+impl Process {
+    /// Starts it, and says where its doors are.
+    fn start(files: &Files, trusted: &Authority, handlers: &str) -> (Process, SocketAddr, SocketAddr) {
+        let store = files.0.path().join("workhook.db");
+        let doors = "[ingest]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        let webhook = format!("[[webhook]]\nname = \"product\"\ntokens = [\"{TOKEN}\"]\n");
+        let config = format!("{doors}[store]\nurl = \"sqlite:{}\"\n{webhook}{handlers}", store.display());
+        files.with("workhook.toml", &config);
+        files.with("trusted.pem", &trusted.pem());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_workhook"));
+        command
+            .args(["serve", "--config", "workhook.toml"])
+            .current_dir(files.0.path())
+            .env_clear()
+            .env("SSL_CERT_FILE", files.0.path().join("trusted.pem"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut process = Process(command.spawn().unwrap());
+        let mut log = BufReader::new(process.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let said = log.find(|line| line.contains("\"receiving\"")).unwrap();
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        std::thread::spawn(move || log.for_each(drop));
+        let address = |door: &str| said[door].as_str().unwrap().parse().unwrap();
+        (process, address("public"), address("private"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn an_authority_of_the_platform_is_not_trusted_beside_one_that_the_file_names() {
+    let (platform_s, ours, files) = (Authority::new("the platform's"), Authority::new("ours"), Files::new());
+    let receiver = TlsReceiver::start(&platform_s, None).await;
+    let far = format!("https://{}", receiver.address);
+    let handlers = handler("without", &far, "")
+        + &handler("with-ours", &far, &format!("ca = {}", files.with("ours.pem", &ours.pem())));
+    let (_process, public, private) = Process::start(&files, &platform_s, &handlers);
+    assert_eq!(Post::new(Brand::Leiga, "Issue.Update").send(public).await.status, 200);
+    let states = until("both were attempted", || async {
+        let text = reqwest::get(format!("http://{private}/api/v1/deliveries")).await.ok()?.text().await.ok()?;
+        let list: wire::Deliveries = serde_json::from_str(&text).ok()?;
+        let mut states: Vec<_> = list.deliveries.into_iter().map(|told| (told.handler, told.state)).collect();
+        states.sort();
+        (states.len() == 2 && states.iter().all(|(_, state)| state != "pending")).then_some(states)
+    })
+    .await;
+    let expected = [("with-ours", "dead"), ("without", "delivered")];
+    assert_eq!(states, expected.map(|(handler, state)| (handler.to_owned(), state.to_owned())));
 }
 
 #[tokio::test]
