@@ -37,3 +37,50 @@ impl Drop for HandlerThreads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Something that takes a while to be dropped.
+    struct Slow(Arc<AtomicBool>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(DROP_WITHIN / 5);
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn when_the_threads_have_ended_every_attempt_has_been_dropped() {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let threads = HandlerThreads::start().unwrap();
+        let (slow, (started, wait)) = (Slow(Arc::clone(&dropped)), tokio::sync::oneshot::channel());
+        threads.handle().spawn(async move {
+            let _slow = slow;
+            started.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        wait.await.unwrap();
+        drop(threads);
+        assert!(dropped.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn what_blocks_its_thread_does_not_hold_up_the_end() {
+        let threads = HandlerThreads::start().unwrap();
+        let (free, blocked) = std::sync::mpsc::channel::<()>();
+        let (started, wait) = tokio::sync::oneshot::channel();
+        threads.handle().spawn(async move {
+            started.send(()).unwrap();
+            blocked.recv()
+        });
+        wait.await.unwrap();
+        drop(threads);
+        free.send(()).unwrap();
+    }
+}

@@ -74,14 +74,14 @@ async fn its_environment_is_exactly_the_documented_one() {
 }
 
 #[tokio::test]
-async fn a_value_that_no_variable_can_have_is_left_out_and_the_event_is_handled_all_the_same() {
+async fn an_id_that_no_variable_can_have_gets_into_none_and_the_event_is_handled_all_the_same() {
     let app = TestApp::with(&handler("hook", &["env"], "")).start().await;
     for tenant in ["a\\u0000b".to_owned(), "x".repeat(1 << 20)] {
         let body = format!("{{\"date\":1,\"tenant\":{{\"id\":\"{tenant}\"}},\"data\":{{\"issue\":{{\"id\":1}}}}}}");
         app.send(Post::new(Brand::Leiga, "Issue.Update").body(body)).await;
         let [told] = &outcome(&app).await[..] else { panic!("one handler") };
         assert_eq!((told.state.as_str(), told.attempts), ("delivered", 1), "{told:?}");
-        assert!(told.history[0].response.contains("WORKHOOK_WEBHOOK=product"), "{told:?}");
+        assert!(told.history[0].response.contains("WORKHOOK_ENTITY=leiga/webhook:product/issue/1\n"), "{told:?}");
     }
     app.stop().await;
 }

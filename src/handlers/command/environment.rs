@@ -1,4 +1,6 @@
 //! The variables that a program gets. They are ours by name; what comes from outside is in values only.
+//!
+//! These are names and ids, which the contract keeps short and visible: no value is too long for a program or has a NUL.
 
 use thiserror::Error;
 
@@ -6,8 +8,6 @@ use super::PATH;
 use crate::handlers::trace;
 use crate::model::Claimed;
 
-/// The longest value that comes from outside, in bytes. A longer one is left out: too many of them start no program.
-const VALUE_MAX: usize = 4096;
 /// What the variables begin with that tell one delivery from another.
 const OWN: &str = "WORKHOOK_";
 /// The one of them that has a name of its own.
@@ -40,29 +40,88 @@ pub fn is_settable(name: &str) -> Result<(), NameError> {
 }
 
 /// The variables of a delivery. Of the service's own environment there is nothing in it.
-pub(super) fn of(delivery: &Claimed) -> impl Iterator<Item = (&'static str, String)> {
+pub(super) fn of(delivery: &Claimed) -> Vec<(&'static str, String)> {
     let event = &delivery.event;
-    let variables = [
-        ("PATH", Some(PATH.to_owned())),
-        ("LANG", Some("C.UTF-8".to_owned())),
-        ("WORKHOOK_EVENT", Some(event.name.to_string())),
-        ("WORKHOOK_EVENT_ID", Some(event.id.to_string())),
-        ("WORKHOOK_HANDLER", Some(delivery.handler.to_string())),
-        ("WORKHOOK_ATTEMPT", Some(delivery.attempt.to_string())),
-        ("WORKHOOK_IDEMPOTENCY_KEY", Some(delivery.idempotency_key().as_str().to_owned())),
-        ("WORKHOOK_REPLAY", Some(u8::from(delivery.number > 0).to_string())),
-        ("WORKHOOK_WEBHOOK", Some(event.webhook.clone())),
-        ("WORKHOOK_BRAND", Some(event.brand.slug().to_owned())),
-        ("WORKHOOK_ENTITY", event.entity.as_ref().map(|entity| entity.as_str().to_owned())),
-        (TRACE, Some(trace::parent(delivery))),
+    let mut variables = vec![
+        ("PATH", PATH.to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("WORKHOOK_EVENT", event.name.to_string()),
+        ("WORKHOOK_EVENT_ID", event.id.to_string()),
+        ("WORKHOOK_HANDLER", delivery.handler.to_string()),
+        ("WORKHOOK_ATTEMPT", delivery.attempt.to_string()),
+        ("WORKHOOK_IDEMPOTENCY_KEY", delivery.idempotency_key().as_str().to_owned()),
+        ("WORKHOOK_REPLAY", u8::from(delivery.number > 0).to_string()),
+        ("WORKHOOK_WEBHOOK", event.webhook.clone()),
+        ("WORKHOOK_BRAND", event.brand.slug().to_owned()),
+        (TRACE, trace::parent(delivery)),
     ];
-    let fits = |value: &String| value.len() <= VALUE_MAX && !value.contains('\0');
-    variables.into_iter().filter_map(move |(name, value)| Some((name, value.filter(fits)?)))
+    variables.extend(event.entity.as_ref().map(|entity| ("WORKHOOK_ENTITY", entity.as_str().to_owned())));
+    variables
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::contract::{Brand, EventName, KeptHeaders};
+    use crate::model::{DeliveryId, EventId, HandlerName, Position, Receipt, StoredEvent};
+
+    /// A delivery of an event that is about nothing.
+    fn delivery(number: u32, attempt: u32) -> Claimed {
+        let at = Timestamp::UNIX_EPOCH;
+        let first = Receipt {
+            received_at: at,
+            retry_num: 0,
+            sent_at: None,
+            peer: None,
+            matched_by_body: false,
+            other_body_bytes: None,
+        };
+        let event = StoredEvent {
+            position: Position(1),
+            id: EventId::from_bytes([7; 16]),
+            webhook: "product".to_owned(),
+            brand: Brand::WorkZappy,
+            claimed_webhook_id: String::new(),
+            name: EventName::parse("Doc.Create").unwrap(),
+            original_name: None,
+            occurrence_id: None,
+            first,
+            entity: None,
+            notes: Vec::new(),
+            headers: KeptHeaders::default(),
+            body: Bytes::new(),
+        };
+        let handler = HandlerName::parse("hook").unwrap();
+        Claimed {
+            id: DeliveryId(1),
+            epoch: 1,
+            attempt,
+            allowed_attempt: attempt,
+            handler,
+            number,
+            lease_until: at,
+            event: Arc::new(event),
+        }
+    }
+
+    #[test]
+    fn a_replay_is_told_from_the_first_delivery_and_has_another_key() {
+        let value = |delivery: &Claimed, name: &str| {
+            of(delivery).into_iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+        };
+        let (first, again, replay) = (delivery(0, 1), delivery(0, 2), delivery(1, 1));
+        let all = |name: &str| [&first, &again, &replay].map(|delivery| value(delivery, name).unwrap());
+        assert_eq!(all("WORKHOOK_REPLAY"), ["0", "0", "1"]);
+        assert_eq!(all("WORKHOOK_ATTEMPT"), ["1", "2", "1"]);
+        let keys = all("WORKHOOK_IDEMPOTENCY_KEY");
+        assert!(keys[0] == keys[1] && keys[0] != keys[2], "{keys:?}");
+        assert_eq!(value(&first, "WORKHOOK_ENTITY"), None);
+    }
 
     #[test]
     fn a_variable_can_be_set_unless_each_delivery_has_its_own() {
