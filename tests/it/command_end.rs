@@ -29,7 +29,7 @@ async fn the_time_out_ends_the_program_and_what_it_has_started() {
     let (state, attempt) = attempt(&app).await;
     assert_eq!((state.as_str(), attempt.ended.as_str(), attempt.status), ("dead", "failed", None));
     assert_eq!(attempt.message, "it did not end within 300ms, and was ended with all that it had started");
-    assert!((300..2000).contains(&attempt.took_ms), "SIGTERM was enough: {attempt:?}");
+    assert!((300..2300).contains(&attempt.took_ms), "SIGTERM was enough: {attempt:?}");
     let processes = numbers(&attempt.response);
     assert_eq!(processes.len(), 4, "{attempt:?}");
     ended(&processes).await;
@@ -69,7 +69,7 @@ async fn what_a_program_leaves_running_ends_with_it() {
     app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
     let (state, attempt) = attempt(&app).await;
     assert_eq!((state.as_str(), attempt.status), ("delivered", Some(0)));
-    assert!(attempt.took_ms < 5000, "{attempt:?}");
+    assert!(attempt.took_ms < 9000, "{attempt:?}");
     let processes = numbers(&attempt.response);
     assert_eq!(processes.len(), 2, "{attempt:?}");
     ended(&processes).await;
@@ -86,7 +86,7 @@ async fn a_process_in_another_group_that_holds_the_output_open_does_not_hold_up_
     app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
     let (state, attempt) = attempt(&app).await;
     assert_eq!((state.as_str(), attempt.response.as_str()), ("delivered", "done\n"));
-    assert!((1000..5000).contains(&attempt.took_ms), "{attempt:?}");
+    assert!((1000..9000).contains(&attempt.took_ms), "{attempt:?}");
     app.stop().await;
 }
 

@@ -146,6 +146,17 @@ async fn of_what_it_writes_everything_is_read_and_the_beginning_kept() {
 }
 
 #[tokio::test]
+async fn no_file_or_socket_of_the_service_is_open_in_it() {
+    let app = TestApp::with(&handler("hook", &["sh", "-c", "ls -l /proc/$$/fd; :"], "")).start().await;
+    app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
+    let [told] = &outcome(&app).await[..] else { panic!("one handler") };
+    // What the service itself was started with may be open in it; what the service opens is a database and sockets.
+    let open = &told.history[0].response;
+    assert!(open.contains(" 0 -> pipe:") && !open.contains("workhook.db") && !open.contains("socket:"), "{open}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn it_need_not_read_the_event() {
     let app = TestApp::with(&handler("hook", &["true"], QUICK)).start().await;
     let body = format!("{{\"date\":1,\"data\":{{\"issue\":{{\"id\":1,\"summary\":\"{}\"}}}}}}", "x".repeat(4 << 20));
