@@ -24,6 +24,7 @@ mod turned_away;
 
 mod sqlite_fixture;
 mod sqlite_only;
+mod sqlite_upgrade;
 
 use sqlite_fixture::SqliteFixture;
 
