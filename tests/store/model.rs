@@ -1,78 +1,22 @@
 //! Any course of events, beside a model of it in memory.
 //!
 //! What always holds, whatever happens in between: within a lane claims come in the order of positions and never two
-//! at once; what can be claimed is, and nothing else; nothing is lost; and what is driven to its end is settled.
+//! at once; what can be claimed is, and nothing else; nothing is lost; what is driven to its end is settled; and what
+//! is counted is what there is. Whatever is retried by hand has no lane any more.
 
-use std::collections::BTreeMap;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
-use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Handle;
-use workhook::model::{Claimed, DeliveryState, Ended, NewDelivery, NextStep, Plan, Position};
-use workhook::store::{DeliveryQuery, Settled};
+use workhook::model::{Claimed, DeliveryId, DeliveryState, Ended, NewDelivery, NextStep, Plan, Position};
+use workhook::store::Settled;
 
-use crate::bench::{ALL, Bench, LEASE, at, plan, to};
+use self::step::{HANDLERS, Kind, Next, Step, step};
+use crate::bench::{ALL, Bench, LEASE, at, handler, plan};
 use crate::request::Request;
-
-const HANDLERS: [&str; 2] = ["crm", "log"];
-
-/// One thing that happens.
-#[derive(Debug, Clone)]
-enum Step {
-    Append(Kind),
-    Plan { limit: usize },
-    Claim { handler: usize, limit: usize },
-    Settle { claim: Index, next: Next },
-    Release { claim: Index },
-    Wait { seconds: i64 },
-    Restart { untidy: bool },
-}
-
-/// What an event is planned as.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    /// In the lane of this number at one handler, in none at the other.
-    Lane(usize),
-    /// In the lane of this number at both.
-    BothInLane(usize),
-    /// Dead from the start at one.
-    Dead(usize),
-    Nowhere,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Next {
-    Delivered,
-    RetryIn(i64),
-    WaitFor(i64),
-    Dead,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![
-        4 => (0..3_usize).prop_map(Kind::Lane),
-        2 => (0..3_usize).prop_map(Kind::BothInLane),
-        1 => (0..3_usize).prop_map(Kind::Dead),
-        1 => Just(Kind::Nowhere),
-    ];
-    let next = prop_oneof![
-        3 => Just(Next::Delivered),
-        2 => (0..100_i64).prop_map(Next::RetryIn),
-        1 => (0..100_i64).prop_map(Next::WaitFor),
-        1 => Just(Next::Dead),
-    ];
-    prop_oneof![
-        6 => kind.prop_map(Step::Append),
-        3 => (1..5_usize).prop_map(|limit| Step::Plan { limit }),
-        5 => (0..2_usize, 1..5_usize).prop_map(|(handler, limit)| Step::Claim { handler, limit }),
-        5 => (any::<Index>(), next).prop_map(|(claim, next)| Step::Settle { claim, next }),
-        1 => any::<Index>().prop_map(|claim| Step::Release { claim }),
-        2 => (1..100_i64).prop_map(|seconds| Step::Wait { seconds }),
-        1 => any::<bool>().prop_map(|untidy| Step::Restart { untidy }),
-    ]
-}
 
 pub(crate) async fn any_course_of_events_is_as_the_model_says(bench: &mut Bench) {
     let config = Config { cases: 32, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
@@ -100,6 +44,7 @@ struct Course {
     now: i64,
     unplanned: Vec<(Position, Kind)>,
     deliveries: Vec<Delivery>,
+    paused: BTreeSet<&'static str>,
     /// Every claim that this process got, those that are over too.
     claims: Vec<Claimed>,
 }
@@ -115,13 +60,17 @@ struct Delivery {
     held: Option<i64>,
     epoch: i64,
     attempts: u32,
+    /// The attempts before it was last retried by hand, and how often that was.
+    before_retry: u32,
+    retried: u32,
     history: BTreeMap<u32, Ended>,
 }
 
 impl Delivery {
     fn new(position: Position, new: NewDelivery, now: i64) -> Delivery {
         let state = if new.dead.is_some() { DeliveryState::Dead } else { DeliveryState::Pending };
-        Delivery { position, new, state, due: now, held: None, epoch: 0, attempts: 0, history: BTreeMap::new() }
+        let (attempts, before_retry, retried, history) = (0, 0, 0, BTreeMap::new());
+        Delivery { position, new, state, due: now, held: None, epoch: 0, attempts, before_retry, retried, history }
     }
 
     fn is_pending(&self) -> bool {
@@ -136,7 +85,8 @@ impl Delivery {
 
 impl Course {
     fn new(bench: Bench) -> Course {
-        Course { bench, now: 0, unplanned: Vec::new(), deliveries: Vec::new(), claims: Vec::new() }
+        let (unplanned, deliveries, paused, claims) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
+        Course { bench, now: 0, unplanned, deliveries, paused, claims }
     }
 
     async fn step(&mut self, step: &Step) {
@@ -157,7 +107,14 @@ impl Course {
                 let claimed = claim.get(&self.claims).clone();
                 self.release(&claimed).await;
             }
-            Step::Settle { .. } | Step::Release { .. } => {}
+            Step::Retry { delivery } if !self.deliveries.is_empty() => {
+                self.retry(delivery.index(self.deliveries.len())).await;
+            }
+            Step::Cancel { delivery } if !self.deliveries.is_empty() => {
+                self.cancel(delivery.index(self.deliveries.len())).await;
+            }
+            Step::Settle { .. } | Step::Release { .. } | Step::Retry { .. } | Step::Cancel { .. } => {}
+            Step::Pause { handler, paused } => self.set_paused(HANDLERS[*handler], *paused).await,
             Step::Wait { seconds } => self.now += seconds,
             Step::Restart { untidy } => self.restart(*untidy).await,
         }
@@ -189,7 +146,8 @@ impl Course {
     }
 
     async fn claim(&mut self, handler: &str, limit: usize) -> Vec<Claimed> {
-        let mut due = self.heads(handler);
+        let heads = if self.paused.contains(handler) { Vec::new() } else { self.heads(handler) };
+        let mut due = heads.clone();
         due.retain(|index| self.deliveries[*index].ready() <= self.now);
         let claims = self.bench.claim(handler, limit, at(self.now)).await;
         assert_eq!(claims.claimed.len(), limit.min(due.len()), "of {due:?}");
@@ -201,13 +159,14 @@ impl Course {
                 delivery.history.insert(delivery.attempts, Ended::Lost);
             }
             delivery.attempts += 1;
-            assert_eq!(claimed.attempt, delivery.attempts);
+            let allowed_attempt = delivery.attempts - delivery.before_retry;
+            assert_eq!((claimed.attempt, claimed.allowed_attempt), (delivery.attempts, allowed_attempt));
             assert!(claimed.epoch > delivery.epoch);
             delivery.epoch = claimed.epoch;
             delivery.held = Some(self.now + LEASE);
         }
         if claims.claimed.len() < limit {
-            let next = self.heads(handler).into_iter().map(|index| at(self.deliveries[index].ready())).min();
+            let next = heads.into_iter().map(|index| at(self.deliveries[index].ready())).min();
             assert_eq!(claims.next_at, next);
         }
         self.claims.extend(claims.claimed.iter().cloned());
@@ -268,6 +227,44 @@ impl Course {
         }
     }
 
+    /// The store's delivery of this index: both have them in the order of planning.
+    async fn id(&self, index: usize) -> DeliveryId {
+        self.bench.deliveries().await[index].id
+    }
+
+    async fn retry(&mut self, index: usize) {
+        let retried = self.bench.store.retry(vec![self.id(index).await], at(self.now)).await.unwrap();
+        let delivery = &mut self.deliveries[index];
+        let can_be = matches!(delivery.state, DeliveryState::Dead | DeliveryState::Cancelled);
+        assert_eq!(retried, u64::from(can_be), "{delivery:?}");
+        if can_be {
+            (delivery.state, delivery.due, delivery.new.lane) = (DeliveryState::Pending, self.now, None);
+            (delivery.before_retry, delivery.retried) = (delivery.attempts, delivery.retried + 1);
+        }
+    }
+
+    async fn cancel(&mut self, index: usize) {
+        let ids = vec![self.id(index).await];
+        let cancelled = self.bench.store.cancel(ids, "no".to_owned(), at(self.now)).await.unwrap();
+        let delivery = &mut self.deliveries[index];
+        assert_eq!(cancelled, u64::from(delivery.is_pending()), "{delivery:?}");
+        if delivery.is_pending() {
+            delivery.state = DeliveryState::Cancelled;
+            if delivery.held.take().is_some() {
+                delivery.history.insert(delivery.attempts, Ended::Lost);
+            }
+        }
+    }
+
+    async fn set_paused(&mut self, name: &'static str, paused: bool) {
+        self.bench.store.set_paused(handler(name), paused, at(self.now)).await.unwrap();
+        if paused {
+            self.paused.insert(name);
+        } else {
+            self.paused.remove(name);
+        }
+    }
+
     /// A tidy end gives back what is claimed; after an untidy one it is due at once, and its attempt is lost.
     async fn restart(&mut self, untidy: bool) {
         for claimed in std::mem::take(&mut self.claims) {
@@ -283,12 +280,12 @@ impl Course {
 
     /// The store knows what the model knows.
     async fn compare(&self) {
-        let query = DeliveryQuery { limit: ALL, ..DeliveryQuery::default() };
-        let stored = self.bench.store.deliveries(query).await.unwrap().items;
+        let stored = self.bench.deliveries().await;
         assert_eq!(stored.len(), self.deliveries.len());
-        for (stored, expected) in stored.iter().rev().zip(&self.deliveries) {
+        for (stored, expected) in stored.iter().zip(&self.deliveries) {
             assert_eq!((stored.position, &stored.handler), (expected.position, &expected.new.handler));
             assert_eq!((stored.state, stored.attempts), (expected.state, expected.attempts), "{expected:?}");
+            assert_eq!((&stored.lane, stored.retried), (&expected.new.lane, expected.retried), "{expected:?}");
             assert_eq!(stored.claimed, expected.held.is_some(), "{expected:?}");
             let of_event = self.bench.record(stored.event).await.deliveries;
             let history = &of_event.iter().find(|delivery| delivery.id == stored.id).unwrap().history;
@@ -297,10 +294,14 @@ impl Course {
             assert_eq!(history, expected.history, "{expected:?}");
         }
         assert_eq!(self.bench.store.counts().await.unwrap().unplanned, self.unplanned.len() as u64);
+        self.bench.assert_tallies().await;
     }
 
     async fn drive_to_the_end(&mut self) {
         self.plan(ALL).await;
+        for handler in HANDLERS {
+            self.set_paused(handler, false).await;
+        }
         // Each round settles the head of every lane.
         for _ in 0..=self.deliveries.len() {
             if !self.deliveries.iter().any(Delivery::is_pending) {
@@ -315,19 +316,5 @@ impl Course {
         }
         assert!(!self.deliveries.iter().any(Delivery::is_pending));
         self.compare().await;
-    }
-}
-
-impl Kind {
-    fn deliveries(self) -> Vec<NewDelivery> {
-        let lane = |number: usize| Some(["a", "b", "c"][number]);
-        match self {
-            Kind::Lane(number) => vec![to("crm", lane(number)), to("log", None)],
-            Kind::BothInLane(number) => vec![to("crm", lane(number)), to("log", lane(number))],
-            Kind::Dead(number) => {
-                vec![NewDelivery { dead: Some("no".to_owned()), ..to("crm", lane(number)) }, to("log", lane(number))]
-            }
-            Kind::Nowhere => Vec::new(),
-        }
     }
 }
