@@ -89,24 +89,27 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Makes deliveries that are dead or cancelled pending again, due at once and out of order; those in other states
-    /// stay as they are (ruling 16). How many were.
+    /// stay as they are, and so do unknown ones (ruling 16). Their attempts begin anew. How many were.
     async fn retry(&self, ids: Vec<DeliveryId>, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Cancels deliveries that are pending; an attempt under way is not taken back, but its result is refused. How many
-    /// were.
+    /// Cancels deliveries that are pending, and lets their lanes go on. An attempt under way is not taken back: it is
+    /// kept as lost, because it may have reached the far end, and its result is refused. How many were.
     async fn cancel(&self, ids: Vec<DeliveryId>, reason: String, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Pauses a handler, for which nothing is claimed then, or lets it go on.
+    /// Pauses a handler, for which nothing is claimed then, or lets it go on. What is claimed already is settled all the
+    /// same; one that is paused already stays paused since it first was.
     async fn set_paused(&self, handler: HandlerName, paused: bool, now: Timestamp) -> Result<(), StoreError>;
 
     /// Keeps the state of a handler's breaker; `None` is closed.
     async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError>;
 
-    /// Keeps a replay that is to be made; `None` where it is of one event and there is no such event.
+    /// Keeps a replay that is to be made; `None` where it is of one event and there is no such event. One that can mean
+    /// nothing that is there is done at once.
     async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError>;
 
     /// Makes the deliveries of one step and moves the replay behind its events; `through` is the last position that
-    /// was looked at. Does nothing where the replay does not run, or is beyond that already.
+    /// was looked at. Does nothing where the replay does not run, or is beyond that already. Leaves out events that are
+    /// gone, that the replay looked at before, and that came later than it; is done when its last event was looked at.
     async fn step_replay(
         &self,
         id: ReplayId,
