@@ -170,8 +170,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(filter: EventFilter, expected: bool) {
-        let (asked, terms) = (asked_terms(&filter), terms(&event(BODY)));
+    fn check(filter: &EventFilter, expected: bool) {
+        let (asked, terms) = (asked_terms(filter), terms(&event(BODY)));
         assert!(!asked.is_empty());
         assert_eq!(asked.is_subset(&terms), expected, "{filter:?}");
     }
@@ -182,17 +182,17 @@ mod tests {
         for (name, expected) in
             [("Issue.Update", true), ("Issue.*", true), ("Issue.Delete", false), ("Sprint.*", false)]
         {
-            check(EventFilter { name: Some(name.parse().unwrap()), ..base() }, expected);
+            check(&EventFilter { name: Some(name.parse().unwrap()), ..base() }, expected);
         }
         for (entity, expected) in
             [("leiga/tenant:1/issue/100", true), ("issue/100", true), ("issue/10", false), ("100", false)]
         {
-            check(EventFilter { entity: Some(entity.to_owned()), ..base() }, expected);
+            check(&EventFilter { entity: Some(entity.to_owned()), ..base() }, expected);
         }
         for (person, expected) in
             [("jane doe", true), ("JANE@example.com", true), ("7", true), ("9", true), ("jane", false), ("21", false)]
         {
-            check(EventFilter { person: Some(person.to_owned()), ..base() }, expected);
+            check(&EventFilter { person: Some(person.to_owned()), ..base() }, expected);
         }
         for (text, expected) in [
             ("login FAILS", true),
@@ -203,10 +203,10 @@ mod tests {
             ("pr 4", true),
             ("log", false),
         ] {
-            check(EventFilter { text: Some(text.to_owned()), ..base() }, expected);
+            check(&EventFilter { text: Some(text.to_owned()), ..base() }, expected);
         }
-        check(EventFilter { webhook: Some("product".to_owned()), text: Some("login".to_owned()), ..base() }, true);
-        check(EventFilter { webhook: Some("produce".to_owned()), text: Some("login".to_owned()), ..base() }, false);
+        check(&EventFilter { webhook: Some("product".to_owned()), text: Some("login".to_owned()), ..base() }, true);
+        check(&EventFilter { webhook: Some("produce".to_owned()), text: Some("login".to_owned()), ..base() }, false);
         assert!(asked_terms(&EventFilter { since: Some(Timestamp::UNIX_EPOCH), ..base() }).is_empty());
     }
 

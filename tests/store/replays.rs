@@ -229,11 +229,12 @@ pub(crate) async fn a_step_makes_what_its_preview_says_for_those_who_are_to_get_
     // Delivered, dead, cancelled, claimed, pending; and `new` had none of them.
     let (unplanned, gone) = (bench.stored(&Request::new()).await.1, Position(9999));
     events.extend([unplanned, gone]);
-    let both = |events: &[usize]| -> Vec<(&str, usize)> {
+    type Made = Vec<(&'static str, usize)>;
+    let both = |events: &[usize]| -> Made {
         events.iter().flat_map(|event| [("crm", *event), ("new", *event)]).collect()
     };
     // What one case makes makes `new` one that had it, so the cases that ask for that come first.
-    let cases: [(bool, bool, Vec<(&str, usize)>); 4] = [
+    let cases: [(bool, bool, Made); 4] = [
         (true, true, vec![("crm", 1), ("crm", 2)]),
         (true, false, vec![("crm", 0), ("crm", 1), ("crm", 2), ("crm", 3), ("crm", 4)]),
         (false, true, [vec![("new", 0)], both(&[1, 2]), vec![("new", 3), ("new", 4)], both(&[5])].concat()),
