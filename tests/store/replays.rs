@@ -230,9 +230,8 @@ pub(crate) async fn a_step_makes_what_its_preview_says_for_those_who_are_to_get_
     let (unplanned, gone) = (bench.stored(&Request::new()).await.1, Position(9999));
     events.extend([unplanned, gone]);
     type Made = Vec<(&'static str, usize)>;
-    let both = |events: &[usize]| -> Made {
-        events.iter().flat_map(|event| [("crm", *event), ("new", *event)]).collect()
-    };
+    let both =
+        |events: &[usize]| -> Made { events.iter().flat_map(|event| [("crm", *event), ("new", *event)]).collect() };
     // What one case makes makes `new` one that had it, so the cases that ask for that come first.
     let cases: [(bool, bool, Made); 4] = [
         (true, true, vec![("crm", 1), ("crm", 2)]),
