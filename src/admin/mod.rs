@@ -7,8 +7,10 @@
 pub mod api;
 mod config;
 mod guard;
+mod metrics;
 
 pub use config::Config;
+pub use metrics::about;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,10 +28,11 @@ use tower_http::timeout::TimeoutLayer;
 
 use self::guard::Guard;
 use crate::clock::Clock;
-use crate::connections::{self, Limits};
+use crate::connections::{self, Limits, Meter};
 use crate::health::Health;
 use crate::model::HandlerName;
 use crate::store::Store;
+use crate::telemetry::metrics::Registry;
 
 const LIMITS: Limits = Limits {
     connections: 256,
@@ -48,6 +51,7 @@ pub struct Admin {
     health: Health,
     guard: Guard,
     handlers: Arc<BTreeSet<HandlerName>>,
+    registry: Arc<Registry>,
 }
 
 impl Admin {
@@ -60,12 +64,28 @@ impl Admin {
         clock: Clock,
         health: Health,
     ) -> Admin {
-        Admin { store, clock, health, guard: Guard::new(config.token.as_ref()), handlers: Arc::new(handlers) }
+        Admin {
+            store,
+            clock,
+            health,
+            guard: Guard::new(config.token.as_ref()),
+            handlers: Arc::new(handlers),
+            registry: Arc::default(),
+        }
+    }
+
+    /// The same door, which tells these metrics.
+    #[must_use]
+    pub fn telling(self, registry: Registry) -> Admin {
+        Admin { registry: Arc::new(registry), ..self }
     }
 
     /// The routes of the door.
     pub fn router(&self) -> Router {
-        let guarded = api::router().fallback(nothing_here).layer(from_fn_with_state(self.guard.clone(), guard::guard));
+        let guarded = api::router()
+            .route("/metrics", get(metrics::scrape))
+            .fallback(nothing_here)
+            .layer(from_fn_with_state(self.guard.clone(), guard::guard));
         Router::new()
             .route("/healthz", get(alive))
             .route("/readyz", get(api::ready))
@@ -77,7 +97,7 @@ impl Admin {
 
     /// Serves until it is told to stop.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        connections::serve(listener, self.router(), LIMITS, stop).await;
+        connections::serve(listener, self.router(), LIMITS, Meter::default(), stop).await;
     }
 }
 

@@ -19,16 +19,18 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 
 use self::threads::HandlerThreads;
-use crate::admin::Admin;
+use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::contract::{Brand, Token, Webhook, WebhookName, Webhooks, WebhooksError};
-use crate::dispatch::{Consumer, House};
+use crate::dispatch::{self, Consumer, House};
 use crate::handlers::rust::{Registry, RegistryError};
 use crate::health::Health;
-use crate::ingest::Ingest;
+use crate::ingest::{self, Ingest};
 use crate::secret::Secret;
-use crate::store::{OpenError, SqliteStore, Store};
+use crate::store::{self, OpenError, SqliteStore, Store};
+use crate::telemetry::metrics;
+use crate::telemetry::traces::{Traces, TracesError};
 use crate::wake::Wakes;
 
 /// The name of the webhook that is made where none is configured.
@@ -125,6 +127,9 @@ pub enum BuildError {
         "handler {0:?} is of another kind in the configuration than the function that is registered under that name"
     )]
     NameTaken(String),
+    /// The traces.
+    #[error("traces cannot begin")]
+    Traces(#[from] TracesError),
     /// An HTTP client.
     #[error("handler {name:?} cannot be built")]
     Client {
@@ -148,9 +153,12 @@ impl App {
         let private = bind(config.admin.listen, "admin.listen").await?;
         let wakes = Wakes::default();
         let health = Health::default();
+        let mut registry = metrics::Registry::default();
+        admin::about(&mut registry, &clock, health.clone());
         let store: Arc<dyn Store> = {
             let (config, wakes) = (config.store.clone(), wakes.clone());
-            let open = tokio::task::spawn_blocking(move || SqliteStore::open(&config, &wakes));
+            let observed = store::Metrics::new(&mut registry, &config.path);
+            let open = tokio::task::spawn_blocking(move || SqliteStore::open_metered(&config, &wakes, observed));
             Arc::new(open.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
         };
         let folder = config.store.folder();
@@ -200,11 +208,16 @@ impl App {
             handlers: consumers.iter().map(consumers::describe).collect(),
         };
         let drain_delay = config.ingest.drain_delay;
-        let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
+        let traces = Traces::start(&config.traces)?;
+        let names = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+        let observed = ingest::Metrics::new(&mut registry, names, clock.now());
+        let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone())
+            .observed(observed, traces.clone());
+        let metrics = dispatch::Metrics::new(&mut registry);
         let names = consumers.iter().map(|consumer| consumer.name.clone()).collect();
-        let admin = Admin::new(&admin, names, Arc::clone(&store), clock.clone(), health.clone());
+        let admin = Admin::new(&admin, names, Arc::clone(&store), clock.clone(), health.clone()).telling(registry);
         let threads = HandlerThreads::start()?;
-        let house = House { store, clock, wakes, health, handlers: threads.handle() };
+        let house = House { store, clock, wakes, health, handlers: threads.handle(), metrics, traces };
         Ok(App { ingest, admin, house, consumers, public, private, drain_delay, threads, welcome })
     }
 

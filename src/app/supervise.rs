@@ -18,6 +18,8 @@ const CUT_AFTER: Duration = Duration::from_secs(7);
 const END_WITHIN: Duration = Duration::from_millis(600);
 /// By when the process ends, whatever is left, from the signal on.
 const ENDED_BY: Duration = Duration::from_secs(8);
+/// How long the last traces may take, beside the store's end.
+const TRACES_WITHIN: Duration = Duration::from_secs(1);
 /// How often a durable write is tried, so that being ready means something.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// How long one may take.
@@ -47,6 +49,7 @@ impl App {
         let mut tasks = JoinSet::new();
         let store = self.house.store.clone();
         let health = self.house.health.clone();
+        let traces = self.house.traces.clone();
         spawn(&mut tasks, "ingest", self.ingest.run(self.public, ends.ingest.clone()));
         spawn(&mut tasks, "admin", self.admin.run(self.private, ends.admin.clone()));
         spawn(&mut tasks, "probe", probe(self.house.clone(), ends.admin.clone()));
@@ -84,7 +87,8 @@ impl App {
             tracing::warn!("tasks that did not end in time are dropped");
             tasks.abort_all();
         }
-        if timeout_at(told + ENDED_BY, store.close()).await.is_err() {
+        let close = async { tokio::join!(store.close(), traces.end(TRACES_WITHIN)) };
+        if timeout_at(told + ENDED_BY, close).await.is_err() {
             tracing::warn!("the store was not closed in time; nothing that was acknowledged is lost by that");
         }
         drop(self.threads);

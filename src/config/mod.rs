@@ -20,6 +20,7 @@ mod reader;
 mod section;
 mod store;
 mod suggest;
+mod traces;
 mod units;
 mod value;
 mod webhook;
@@ -37,6 +38,7 @@ use crate::model::HandlerName;
 use crate::routes::Route;
 use crate::secret::Secret;
 use crate::telemetry::LogConfig;
+use crate::telemetry::traces::TracesConfig;
 use document::Document;
 use reader::Reader;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub handlers: Vec<ConfiguredHandler>,
     /// The log.
     pub log: LogConfig,
+    /// Where traces go.
+    pub traces: TracesConfig,
     /// The file that was read, where there was one.
     pub source: Option<PathBuf>,
 }
@@ -144,6 +148,7 @@ impl Config {
             store: reader.one("store", store::read),
             admin: reader.one("admin", admin::read),
             log: reader.one("log", log::read),
+            traces: reader.one("traces", traces::read),
             handlers: handler::read_all(reader),
             source: None,
         }
@@ -197,14 +202,14 @@ mod tests {
         check(
             "[nats]",
             "1:2: unknown table `nats`; known are `[ingest]`, `[[webhook]]`, `[store]`, `[admin]`, \
-                `[log]` and `[[handler]]`",
+                `[log]`, `[traces]` and `[[handler]]`",
         );
         check("listen = \"127.0.0.1:80\"", "1:1: unknown key `listen`; write it below `[admin]` or `[ingest]`");
         check("max_body = \"1MiB\"", "1:1: unknown key `max_body`; write it below `[ingest]`");
         check(
             "whatever = 1",
             "1:1: unknown key `whatever`; known are `[ingest]`, `[[webhook]]`, `[store]`, `[admin]`, \
-                `[log]` and `[[handler]]`",
+                `[log]`, `[traces]` and `[[handler]]`",
         );
         check("ingest = 1", "1:10: `ingest` is one table, not a value; write [ingest]");
         check("[[ingest]]", "1:1: `ingest` is one table, not a list of tables; write [ingest]");
@@ -230,7 +235,7 @@ mod tests {
                 `WORKHOOK__INGEST__LISTEN`, `WORKHOOK__INGEST__MAX_BODY`, \
                 `WORKHOOK__INGEST__MAX_CONNECTIONS`, `WORKHOOK__INGEST__MAX_IN_FLIGHT`, \
                 `WORKHOOK__INGEST__PATH`, `WORKHOOK__INGEST__TRUSTED_PROXIES`, `WORKHOOK__LOG__FORMAT`, \
-                `WORKHOOK__LOG__LEVEL` and `WORKHOOK__STORE__URL`"],
+                `WORKHOOK__LOG__LEVEL`, `WORKHOOK__STORE__URL` and `WORKHOOK__TRACES__ENDPOINT`"],
         );
         check_variables(
             "",

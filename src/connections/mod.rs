@@ -20,6 +20,8 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -56,6 +58,15 @@ pub struct Limits {
     pub overload: &'static [u8],
 }
 
+/// How many connections there are. Copies share it.
+#[derive(Debug, Clone, Default)]
+pub struct Meter {
+    /// Those that are open now.
+    pub open: Gauge,
+    /// Those over the cap, of which none was idle.
+    pub turned_away: Counter,
+}
+
 /// What a request knows of its connection, as an extension.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
@@ -68,8 +79,8 @@ pub struct Arrival {
 /// Serves a door until it is told to stop; then finishes the requests that are in, and returns.
 ///
 /// When the future is dropped, connections end when their requests do.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let door = Arc::new(Door { router, slots: Slots::default(), limits, stop });
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, meter: Meter, stop: CancellationToken) {
+    let door = Arc::new(Door { router, slots: Slots::default(), limits, meter, stop });
     let tasks = TaskTracker::new();
     let turned_away = TaskTracker::new();
     let mut overload = Overload::default();
@@ -85,6 +96,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
             Ok((stream, _)) => {
                 overload.count();
+                door.meter.turned_away.inc();
                 if turned_away.len() < TURNED_AWAY_MAX {
                     turned_away.spawn(turn_away(stream, door.limits.overload));
                 }
@@ -105,6 +117,7 @@ struct Door {
     router: Router,
     slots: Slots,
     limits: Limits,
+    meter: Meter,
     stop: CancellationToken,
 }
 
@@ -117,7 +130,7 @@ impl Door {
 
 async fn connection(door: Arc<Door>, slot: Arc<Slot>, stream: TcpStream, peer: SocketAddr) {
     let _ = stream.set_nodelay(true);
-    let _place = Place { slots: &door.slots, slot: &slot };
+    let _place = Place::take(&door, &slot);
     let io = TokioIo::new(Timed::new(stream, Arc::clone(&slot), door.limits.head));
     let service = hyper::service::service_fn(|request| call(&door.router, &slot, peer, request));
     let connection = http1::Builder::new()
@@ -150,13 +163,21 @@ async fn connection(door: Arc<Door>, slot: Arc<Slot>, stream: TcpStream, peer: S
 
 /// Gives a slot back, however its connection ends.
 struct Place<'a> {
-    slots: &'a Slots,
+    door: &'a Door,
     slot: &'a Slot,
+}
+
+impl Place<'_> {
+    fn take<'a>(door: &'a Door, slot: &'a Slot) -> Place<'a> {
+        door.meter.open.inc();
+        Place { door, slot }
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.slots.close(self.slot);
+        self.door.slots.close(self.slot);
+        self.door.meter.open.dec();
     }
 }
 

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::attempt;
-use super::{Consumer, House};
+use super::metrics::OfHandler;
+use super::{Consumer, House, trace};
 use crate::clock::between;
 use crate::model::{Claimed, Settlement};
 use crate::store::{ClaimRequest, Settled};
@@ -38,7 +39,8 @@ pub(super) struct Ends {
 pub(super) async fn run(house: House, consumer: Consumer, ends: Ends) {
     let mut sleeper = house.wakes.deliveries.sleeper();
     let places = Arc::new(Semaphore::new(consumer.policy.concurrency));
-    let lanes = Arc::new(Lanes { house, consumer, ends, freed: Notify::new() });
+    let lanes =
+        Arc::new(Lanes { metrics: house.metrics.of(&consumer.name), house, consumer, ends, freed: Notify::new() });
     let attempts = TaskTracker::new();
     while !lanes.ends.stop.is_cancelled() {
         let wait = lanes.claim(&places, &attempts).await;
@@ -57,6 +59,7 @@ struct Lanes {
     house: House,
     consumer: Consumer,
     ends: Ends,
+    metrics: OfHandler,
     /// A place became free.
     freed: Notify,
 }
@@ -101,7 +104,12 @@ impl Lanes {
             self.freed.notify_one();
             return;
         }
+        let running = self.metrics.running();
         let settlement = attempt::attempt(&self.house, &self.consumer, &claimed, &self.ends.cut).await;
+        drop(running);
+        if let Some(outcome) = &settlement.outcome {
+            self.house.traces.tell(|| trace::attempt(&claimed, outcome));
+        }
         let mut settling = std::pin::pin!(self.settle(&claimed, settlement));
         let settled = tokio::select! {
             biased;
@@ -117,18 +125,24 @@ impl Lanes {
         }
     }
 
-    /// Keeps a result, trying again while the lease holds.
+    /// Keeps a result, and counts it.
     async fn settle(&self, claimed: &Claimed, settlement: Settlement) {
+        let settled = self.keep(claimed, &settlement).await;
+        self.metrics.settled(&settlement, settled);
+    }
+
+    /// Keeps a result, trying again while the lease holds; `None` where it could not be kept.
+    async fn keep(&self, claimed: &Claimed, settlement: &Settlement) -> Option<Settled> {
         loop {
             match self.house.store.settle(settlement.clone()).await {
-                Ok(Settled::Kept) => return,
+                Ok(Settled::Kept) => return Some(Settled::Kept),
                 Ok(Settled::LostLease) => {
                     tracing::warn!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, "a result came after its lease had ended; it is attempted again");
-                    return;
+                    return Some(Settled::LostLease);
                 }
                 Err(error) if self.house.clock.now() >= claimed.lease_until || self.ends.cut.is_cancelled() => {
                     tracing::error!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, error = with_causes(&error), "a result could not be kept; it is attempted again");
-                    return;
+                    return None;
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }

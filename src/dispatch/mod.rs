@@ -6,10 +6,13 @@
 
 mod attempt;
 mod lanes;
+mod metrics;
 mod planner;
 mod policy;
 mod retry;
+mod trace;
 
+pub use metrics::Metrics;
 pub use policy::{Policy, RetryPolicy};
 
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use crate::health::Health;
 use crate::model::HandlerName;
 use crate::routes::Route;
 use crate::store::Store;
+use crate::telemetry::traces::Traces;
 use crate::wake::Wakes;
 
 /// A handler with everything that is set about it.
@@ -54,6 +58,10 @@ pub struct House {
     /// The threads that handlers run on. They are not those of the doors: whatever a handler does to its thread, the
     /// sender is answered.
     pub handlers: Handle,
+    /// What is counted and measured.
+    pub metrics: Metrics,
+    /// Where it is told what was done.
+    pub traces: Traces,
 }
 
 /// Plans and attempts until `stop`; attempts under way then go on until they end or `cut` ends them.

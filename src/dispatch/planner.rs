@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Consumer, House};
+use super::{Consumer, House, trace};
 use crate::model::{NewDelivery, NotRouted, Plan, StoredEvent};
 use crate::store::StoreError;
 use crate::telemetry::with_causes;
@@ -85,7 +86,11 @@ impl Planner {
         let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, stalled)).collect();
         let count = plans.len();
         if count > 0 {
-            self.house.store.plan(plans, self.house.clock.now()).await?;
+            let (planned, started) = (self.house.metrics.planning(&plans), Instant::now());
+            let now = self.house.clock.now();
+            self.house.store.plan(plans, now).await?;
+            planned.kept();
+            self.house.traces.tell(|| trace::planning(count, now, started.elapsed()));
             self.stalled = Some(0);
             self.one_by_one = self.one_by_one.saturating_sub(count);
         }
@@ -152,12 +157,13 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::contract::sample::accepted;
-    use crate::dispatch::Policy;
+    use crate::dispatch::{Metrics, Policy};
     use crate::handlers::log::LogHandler;
     use crate::health::Health;
     use crate::model::HandlerName;
     use crate::routes::Route;
     use crate::store::{Config, SqliteStore, Store};
+    use crate::telemetry::traces::Traces;
     use crate::wake::Wakes;
     use std::sync::Arc;
     use tokio::runtime::Handle;
@@ -185,6 +191,8 @@ mod tests {
             wakes,
             health: Health::default(),
             handlers: Handle::current(),
+            metrics: Metrics::default(),
+            traces: Traces::default(),
         };
         Planner {
             house,

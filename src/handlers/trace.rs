@@ -1,12 +1,9 @@
 //! The W3C trace context of an attempt.
 
-use sha2::{Digest, Sha256};
-
 use crate::model::Claimed;
 
 /// The `traceparent`: the event is the trace, so that all that comes of it is found together; an attempt is a span.
 pub(super) fn parent(delivery: &Claimed) -> String {
-    let span = Sha256::digest(format!("{}#{}", delivery.idempotency_key().as_str(), delivery.attempt));
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("00-{}-{}-01", hex(delivery.event.id.as_bytes()), hex(&span[..8]))
+    format!("00-{}-{}-01", hex(delivery.event.id.as_bytes()), hex(&delivery.span()))
 }

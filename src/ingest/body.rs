@@ -20,7 +20,7 @@ pub(super) struct Budget(Arc<State>);
 #[derive(Debug)]
 struct State {
     max: usize,
-    used: AtomicUsize,
+    used: Arc<AtomicUsize>,
 }
 
 /// Bytes of the budget; they go back when it is dropped.
@@ -44,8 +44,9 @@ pub(super) enum BodyError {
 }
 
 impl Budget {
-    pub(super) fn new(max: usize) -> Budget {
-        Budget(Arc::new(State { max, used: AtomicUsize::new(0) }))
+    /// A budget of so many bytes; those that are held are counted here.
+    pub(super) fn new(max: usize, used: Arc<AtomicUsize>) -> Budget {
+        Budget(Arc::new(State { max, used }))
     }
 
     pub(super) fn share(&self) -> Share {
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_budget_is_shared_and_given_back() {
-        let budget = Budget::new(10);
+        let budget = Budget::new(10, Arc::default());
         let mut one = budget.share();
         assert_eq!(one.grow(8), Ok(()));
         assert_eq!(budget.share().grow(3), Err(BodyError::OverBudget));
@@ -151,13 +152,13 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit_and_no_further() {
         let far = Instant::now() + std::time::Duration::from_secs(60);
-        let budget = Budget::new(100);
+        let budget = Budget::new(100, Arc::default());
         let read =
             async |text: &'static str, max| super::read(&mut Body::from(text), max, &mut budget.share(), far).await;
         assert_eq!(read("12345", 5).await, Ok(Bytes::from("12345")));
         assert_eq!(read("123456", 5).await, Err(BodyError::TooLarge));
         assert_eq!(read("", 5).await, Ok(Bytes::new()));
-        let too_many = Budget::new(4);
+        let too_many = Budget::new(4, Arc::default());
         assert_eq!(
             super::read(&mut Body::from("12345"), 9, &mut too_many.share(), far).await,
             Err(BodyError::OverBudget)

@@ -10,11 +10,14 @@
 mod answer;
 mod body;
 mod config;
+mod metrics;
 mod peer;
 mod receive;
 mod tally;
+mod trace;
 
 pub use config::Config;
+pub use metrics::Metrics;
 
 use std::sync::Arc;
 
@@ -32,6 +35,7 @@ use crate::connections::{self, Limits};
 use crate::contract::Webhooks;
 use crate::health::Health;
 use crate::store::Store;
+use crate::telemetry::traces::Traces;
 
 /// What the door needs of the house.
 #[derive(Debug, Clone)]
@@ -43,20 +47,35 @@ pub struct Ingest {
     health: Health,
     budget: Budget,
     tally: Arc<Tally>,
+    metrics: Metrics,
+    traces: Traces,
 }
 
 impl Ingest {
     /// A door that is not open yet.
     #[must_use]
     pub fn new(config: Config, webhooks: Webhooks, store: Arc<dyn Store>, clock: Clock, health: Health) -> Ingest {
-        let budget = Budget::new(config.max_in_flight);
-        let (config, webhooks) = (Arc::new(config), Arc::new(webhooks));
-        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default() }
+        let metrics = Metrics::default();
+        let budget = Budget::new(config.max_in_flight, metrics.in_flight());
+        let (config, webhooks, traces) = (Arc::new(config), Arc::new(webhooks), Traces::default());
+        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default(), metrics, traces }
+    }
+
+    /// The same door, which counts, measures and tells what it does.
+    #[must_use]
+    pub fn observed(self, metrics: Metrics, traces: Traces) -> Ingest {
+        let budget = Budget::new(self.config.max_in_flight, metrics.in_flight());
+        Ingest { budget, metrics, traces, ..self }
     }
 
     /// The routes of the door.
     pub fn router(&self) -> Router {
         let path = &self.config.path;
+        let metrics = self.metrics.clone();
+        let panicked = move |panic| {
+            metrics.turned_away("panic");
+            answer::panicked(panic)
+        };
         let receive = || post(receive::receive).fallback(answer::method_not_allowed);
         Router::new()
             .route(path, receive())
@@ -64,7 +83,7 @@ impl Ingest {
             .route("/healthz", get(answer::alive).fallback(answer::method_not_allowed))
             .route("/readyz", get(answer::ready).fallback(answer::method_not_allowed))
             .fallback(answer::not_found)
-            .layer(CatchPanicLayer::custom(answer::panicked))
+            .layer(CatchPanicLayer::custom(panicked))
             .with_state(self.clone())
     }
 
@@ -79,7 +98,7 @@ impl Ingest {
         let counting = CancellationToken::new();
         let count = tally::run(Arc::clone(&self.tally), Arc::clone(&self.store), counting.clone());
         let serve = async {
-            connections::serve(listener, self.router(), limits, stop).await;
+            connections::serve(listener, self.router(), limits, self.metrics.meter(), stop).await;
             counting.cancel();
         };
         tokio::join!(serve, count);

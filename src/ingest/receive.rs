@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::answer::Shed;
 use super::body::{self, BodyError, Share};
+use super::trace::Known;
 use super::{Answer, Ingest, peer};
 use crate::connections::Arrival;
 use crate::contract::{Accepted, Admitted, RawHead, Rejected, admit, claimed_webhook_id};
@@ -22,6 +23,7 @@ pub(super) async fn receive(
 ) -> Answer {
     let receiving = Receiving {
         request_id: Uuid::now_v7(),
+        began: arrival.began,
         answer_by: arrival.began + ingest.config.answer_deadline,
         ingest: &ingest,
     };
@@ -31,6 +33,7 @@ pub(super) async fn receive(
 /// A request that is being received.
 struct Receiving<'a> {
     request_id: Uuid,
+    began: Instant,
     answer_by: Instant,
     ingest: &'a Ingest,
 }
@@ -43,7 +46,10 @@ impl Receiving<'_> {
         let path = head.uri.path().strip_prefix(&*config.path).and_then(|rest| rest.strip_prefix('/'));
         let received_at = self.ingest.clock.now();
         let peer = peer::peer(arrival.peer.ip(), &head.headers, &config.trusted_proxies);
-        let count = |code| self.ingest.tally.count(code, peer, claimed_webhook_id(&head.headers), received_at);
+        let count = |code| {
+            self.ingest.metrics.turned_away(code);
+            self.ingest.tally.count(code, peer, claimed_webhook_id(&head.headers), received_at);
+        };
 
         let raw = RawHead { path, headers: &head.headers, received_at, peer: Some(peer) };
         let admitted = match admit(raw, &self.ingest.webhooks) {
@@ -100,7 +106,13 @@ impl Receiving<'_> {
             Err(rejected) => {
                 let reason = rejected.reason().to_owned();
                 tracing::warn!(request_id = %self.request_id, webhook = %rejected.webhook(), reason, "a request was rejected");
-                self.reject(*rejected).await.err().unwrap_or(Answer::Rejected(reason))
+                match self.reject(*rejected).await {
+                    Ok(()) => {
+                        self.ingest.metrics.rejected();
+                        Answer::Rejected(reason)
+                    }
+                    Err(answer) => answer,
+                }
             }
         }
     }
@@ -108,7 +120,14 @@ impl Receiving<'_> {
     async fn append(&self, accepted: Accepted) -> Answer {
         let retry_num = accepted.retry_num();
         let request_id = self.request_id;
-        match timeout_at(self.answer_by, self.ingest.store.append(accepted)).await {
+        let (counters, known) = (self.ingest.metrics.of(&accepted), Known::of(request_id, &accepted));
+        let appended = timeout_at(self.answer_by, self.ingest.store.append(accepted)).await;
+        let took = self.began.elapsed();
+        self.ingest.traces.tell(|| known.span(took, appended.as_ref().ok()));
+        if let Ok(Ok(appended)) = &appended {
+            counters.count(appended, took);
+        }
+        match appended {
             Ok(Ok(Appended::Stored { id, position })) => {
                 tracing::debug!(%request_id, event_id = %id, position = position.0, retry_num, "an event was stored");
                 Answer::Accepted

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{DeliveryId, EventId, HandlerName, IdempotencyKey, Position, ReplayId, StoredEvent};
 
@@ -109,6 +110,14 @@ impl Claimed {
     #[must_use]
     pub fn idempotency_key(&self) -> IdempotencyKey {
         IdempotencyKey::new(self.event.id, &self.handler, self.number)
+    }
+
+    /// The id of this attempt's span, in the event's trace.
+    #[must_use]
+    pub fn span(&self) -> [u8; 8] {
+        let attempt = format!("{}#{}", self.idempotency_key().as_str(), self.attempt);
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(attempt).into();
+        [a, b, c, d, e, f, g, h]
     }
 }
 

@@ -47,6 +47,13 @@ impl EventId {
         self.0.as_bytes()
     }
 
+    /// The id of the span of the request that it came by, in its trace.
+    #[must_use]
+    pub fn span(&self) -> [u8; 8] {
+        let [.., a, b, c, d, e, f, g, h] = *self.as_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
     /// The id of these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> EventId {

@@ -11,6 +11,7 @@ mod config;
 mod error;
 mod keeping;
 mod lists;
+mod metrics;
 mod sqlite;
 mod verbs;
 
@@ -20,5 +21,6 @@ pub use keeping::{ForgetAbout, ForgetStep, Forgotten, PruneRequest, Pruned, Spac
 pub use lists::{
     Counts, DeliveryQuery, EventQuery, EventRow, Page, RefusalCount, RejectedQuery, RejectedRow, Start, TokenUse,
 };
+pub use metrics::Metrics;
 pub use sqlite::SqliteStore;
 pub use verbs::{Appended, ClaimRequest, Claims, PlanStart, Settled, Store};

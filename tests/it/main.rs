@@ -12,10 +12,12 @@ mod delivering;
 mod example;
 mod http_handler;
 mod limits;
+mod metrics;
 mod order;
 mod same_event;
 mod shutdown;
 mod stuck;
 mod tls;
-
+#[cfg(feature = "otlp")]
+mod traces;
 mod way;

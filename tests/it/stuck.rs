@@ -1,5 +1,6 @@
 //! A store that never answers: the sender gets an answer all the same (promise 3).
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use workhook::admin::{self, Admin};
 use workhook::clock::Clock;
 use workhook::contract::{Accepted, Brand, Rejected, Token, Webhook, WebhookName, Webhooks};
 use workhook::health::Health;
@@ -23,7 +25,9 @@ use workhook::store::{
     PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
     TokenUse,
 };
+use workhook::telemetry::metrics::Registry;
 
+use crate::support::scrape::Scrape;
 use crate::support::{Post, TOKEN};
 
 #[derive(Debug)]
@@ -169,6 +173,23 @@ async fn door() -> SocketAddr {
     let ingest = Ingest::new(Config::default(), webhooks, Arc::new(Stuck), Clock::system(), Health::default());
     tokio::spawn(ingest.run(listener, CancellationToken::new()));
     address
+}
+
+#[tokio::test]
+async fn a_scrape_answers_though_the_store_does_not_and_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (config, store) = (admin::Config::default(), Arc::new(Stuck));
+    let mut registry = Registry::default();
+    admin::about(&mut registry, &Clock::system(), Health::default());
+    let admin = Admin::new(&config, BTreeSet::new(), store, Clock::system(), Health::default()).telling(registry);
+    tokio::spawn(admin.run(listener, CancellationToken::new()));
+    let began = Instant::now();
+    let text = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let scrape = Scrape::read(&text);
+    assert!(scrape.has("workhook_scrape_complete") && scrape.sum("workhook_scrape_complete", &[]) < 1.0, "{text}");
+    assert!(scrape.has("workhook_ready") && !scrape.has("workhook_deliveries"), "{text}");
 }
 
 #[tokio::test]

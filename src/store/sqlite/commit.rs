@@ -29,7 +29,7 @@ impl Committer {
     ///
     /// An error is one of the whole batch; everyone in it has been told.
     pub(super) fn commit(&self, mut batch: Batch) -> Result<(), Arc<rusqlite::Error>> {
-        if batch.requests.is_empty() && batch.units.is_empty() {
+        if batch.is_empty() {
             return Ok(());
         }
         match self.write(&batch.requests, &mut batch.units) {

@@ -34,8 +34,8 @@ use self::read::Readers;
 use self::writer::Writer;
 use super::{
     Appended, ClaimRequest, Claims, Config, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten,
-    OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store,
-    StoreError, TokenUse,
+    Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled,
+    Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
@@ -72,6 +72,14 @@ impl SqliteStore {
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
     pub fn open(config: &Config, wakes: &Wakes) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_metered(config, wakes, Metrics::default())
+    }
+
+    /// The same, with what it counts and measures.
+    ///
+    /// # Errors
+    /// When it is in use, not ours, newer than this program, or cannot be made safe.
+    pub fn open_metered(config: &Config, wakes: &Wakes, metrics: Metrics) -> Result<SqliteStore, OpenError> {
         let (lock, connection) = open::open(config)?;
         let lock = Arc::new(lock);
         let failed = |source| OpenError::Database { path: config.path.clone(), source };
@@ -85,7 +93,7 @@ impl SqliteStore {
         let beside = open::open_another(&config.path, false)?;
 
         let remember_ms = i64::try_from(config.remember.as_millis()).unwrap_or(i64::MAX / 2);
-        let writer = Writer::new();
+        let writer = Writer::new(metrics);
         let (stop_checkpoint, stop) = mpsc::channel();
         let write = {
             let (writer, lock) = (writer.clone(), Arc::clone(&lock));

@@ -9,11 +9,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::Instant;
 
 use super::checkpoint;
 use super::commit::{Committer, is_untrustworthy};
 use crate::contract::Accepted;
-use crate::store::{Appended, StoreError};
+use crate::store::{Appended, Metrics, StoreError};
 
 /// The most requests that wait; more are turned away.
 const WAITING_MAX: usize = 4096;
@@ -37,6 +38,7 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     failed: watch::Sender<bool>,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -93,8 +95,9 @@ where
 }
 
 impl Writer {
-    pub(super) fn new() -> Writer {
-        let shared = Shared { queue: Mutex::default(), arrived: Condvar::new(), failed: watch::Sender::new(false) };
+    pub(super) fn new(metrics: Metrics) -> Writer {
+        let failed = watch::Sender::new(false);
+        let shared = Shared { queue: Mutex::default(), arrived: Condvar::new(), failed, metrics };
         Writer { shared: Arc::new(shared), units: Arc::new(Semaphore::new(UNITS_MAX)) }
     }
 
@@ -112,6 +115,7 @@ impl Writer {
             }
             queue.bytes += bytes;
             queue.requests.push_back(Request { accepted, reply });
+            self.shared.metrics.wait(queue.requests.len());
         }
         self.shared.arrived.notify_one();
         answer.await.unwrap_or(Err(StoreError::Ended))
@@ -184,8 +188,12 @@ impl Writer {
 
     fn work(&self, committer: &Committer) {
         while let Some(batch) = self.shared.next() {
-            let requests = batch.requests.len();
+            let (requests, empty) = (batch.requests.len(), batch.is_empty());
+            let began = Instant::now();
             let committed = committer.commit(batch);
+            if !empty {
+                self.shared.metrics.committed(requests, began.elapsed(), committed.is_ok());
+            }
             if let Err(error) = &committed {
                 tracing::error!(error = %error, requests, "a commit failed");
                 if is_untrustworthy(error) {
@@ -217,7 +225,9 @@ impl Shared {
         let mut queue = self.lock();
         loop {
             if !queue.requests.is_empty() || !queue.units.is_empty() || queue.finish_checkpoint {
-                return Some(queue.take());
+                let batch = queue.take();
+                self.metrics.wait(queue.requests.len());
+                return Some(batch);
             }
             if queue.closed {
                 return None;
@@ -248,6 +258,12 @@ impl fmt::Debug for Shared {
 pub(super) struct Batch {
     pub(super) requests: Vec<Request>,
     pub(super) units: Vec<Box<dyn Unit>>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.units.is_empty()
+    }
 }
 
 impl Queue {
@@ -292,13 +308,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_is_bounded_in_number_and_in_bytes() {
-        let writer = Writer::new();
+        let writer = Writer::new(Metrics::default());
         for _ in 0..WAITING_MAX {
             assert!(takes(&writer, &Bytes::from_static(b"{}")).await);
         }
         assert!(!takes(&writer, &Bytes::from_static(b"{}")).await);
 
-        let writer = Writer::new();
+        let writer = Writer::new(Metrics::default());
         let large = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(WAITING_BYTES_MAX / 4)));
         assert_eq!(
             [takes(&writer, &large).await, takes(&writer, &large).await, takes(&writer, &large).await],

@@ -5,6 +5,7 @@ pub(crate) mod hooks;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod scrape;
 pub(crate) mod tls;
 
 use std::future::Future;

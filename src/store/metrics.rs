@@ -1,0 +1,64 @@
+//! What the store counts and measures.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::telemetry::metrics::{Counter, Gauge, Histogram, Registry, SHORT};
+
+/// Bounds for how many requests share a commit; the last is the most that do.
+const BATCHES: &[u64] = &[0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+/// The metrics of the store. Copies share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    commit: Histogram,
+    batch: Histogram,
+    failed: Counter,
+    waiting: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new(&mut Registry::default(), Path::new(""))
+    }
+}
+
+impl Metrics {
+    /// Adds the metrics of the store in this file.
+    pub fn new(registry: &mut Registry, database: &Path) -> Metrics {
+        let metrics = Metrics {
+            commit: Histogram::of_times(SHORT),
+            batch: Histogram::of_numbers(BATCHES),
+            failed: registry.counter("commits_failed", "Commits that failed, with everything that was in them"),
+            waiting: Gauge::default(),
+        };
+        registry.add("commit_seconds", "How long a durable commit took, good or failed", metrics.commit.clone());
+        registry.add("commit_requests", "How many requests shared a commit", metrics.batch.clone());
+        registry.add("waiting_requests", "Requests that wait for a commit", metrics.waiting.clone());
+        let log = PathBuf::from(format!("{}-wal", database.display()));
+        let database = database.to_owned();
+        registry.ask("database_bytes", "Size of the database file", move || size(&database));
+        registry.ask("write_ahead_log_bytes", "Size of the write-ahead log beside the database", move || size(&log));
+        metrics
+    }
+
+    /// So many requests wait for a commit.
+    pub(super) fn wait(&self, requests: usize) {
+        self.waiting.set(i64::try_from(requests).unwrap_or(i64::MAX));
+    }
+
+    /// A commit with so many requests ended.
+    pub(super) fn committed(&self, requests: usize, took: Duration, good: bool) {
+        self.commit.took(took);
+        self.batch.had(requests as u64);
+        if !good {
+            self.failed.inc();
+        }
+    }
+}
+
+/// The size of a file in bytes; 0 where it is not there.
+#[expect(clippy::cast_precision_loss, reason = "a metric is a float, and no disk has so many bytes")]
+fn size(path: &Path) -> f64 {
+    std::fs::metadata(path).map_or(0.0, |file| file.len() as f64)
+}
