@@ -119,3 +119,50 @@ impl Drop for Running {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DeliveryId, NewDelivery, Outcome, Position};
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use std::time::Duration;
+
+    fn crm() -> HandlerName {
+        HandlerName::parse("crm").unwrap()
+    }
+
+    #[track_caller]
+    fn check(ended: Ended, next: NextStep, settled: Option<Settled>, expected: Ended, dead: u64) {
+        let crm = Metrics::default().of(&crm());
+        let at = Timestamp::UNIX_EPOCH;
+        let (took, message, response) = (Duration::from_secs(1), String::new(), Bytes::new());
+        let outcome = Some(Outcome { ended, started_at: at, took, status: None, message, response });
+        crm.settled(&Settlement { id: DeliveryId(1), epoch: 1, attempt: 1, outcome, next, at }, settled);
+        for (known, counter) in &crm.attempts {
+            assert_eq!(counter.get(), u64::from(*known == expected), "{known:?}");
+        }
+        assert_eq!(crm.dead_letters.get(), dead);
+    }
+
+    #[test]
+    fn what_was_not_kept_is_an_attempt_that_was_lost_and_no_dead_letter() {
+        let dead = || NextStep::Dead("no".to_owned());
+        check(Ended::Delivered, NextStep::Delivered, Some(Settled::Kept), Ended::Delivered, 0);
+        check(Ended::Refused, dead(), Some(Settled::Kept), Ended::Refused, 1);
+        check(Ended::Refused, dead(), Some(Settled::LostLease), Ended::Lost, 0);
+        check(Ended::Delivered, NextStep::Delivered, None, Ended::Lost, 0);
+    }
+
+    #[test]
+    fn plans_are_counted_when_they_are_kept_with_the_dead_letters_that_they_make() {
+        let metrics = Metrics::default();
+        let delivery = |dead: Option<&str>| NewDelivery { handler: crm(), lane: None, dead: dead.map(str::to_owned) };
+        let deliveries = vec![delivery(None), delivery(Some("it cannot be planned"))];
+        let plans = [Plan { position: Position(1), deliveries, not_routed: Vec::new() }];
+        let planning = metrics.planning(&plans);
+        assert_eq!((metrics.planned.get(), metrics.of(&crm()).dead_letters.get()), (0, 0));
+        planning.kept();
+        assert_eq!((metrics.planned.get(), metrics.of(&crm()).dead_letters.get()), (1, 1));
+    }
+}
