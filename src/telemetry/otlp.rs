@@ -31,7 +31,7 @@ const BATCH_MAX: usize = 512;
 /// How long a span waits for others at the most.
 const EVERY: Duration = Duration::from_secs(2);
 /// How long the collector may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is said that it does not answer.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 /// Where a collector takes traces.

@@ -144,6 +144,6 @@ async fn a_collector_that_is_away_or_never_answers_disturbs_nothing() {
         assert_eq!(receiver.received().len(), 20);
         let began = Instant::now();
         app.stop().await;
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     }
 }
