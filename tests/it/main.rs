@@ -5,6 +5,7 @@
 mod support;
 
 mod answers;
+mod behind_nginx;
 mod command_end;
 mod command_handler;
 mod crash;
