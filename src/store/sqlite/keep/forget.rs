@@ -117,6 +117,7 @@ fn rejected(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Ve
 /// Removes what was found, so that nothing of it stays in the pages that it was on.
 pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> rusqlite::Result<Forgotten> {
     overwriting(connection, || {
+        blank(connection, found)?;
         let mut forgotten = Forgotten { through: found.through, ..Forgotten::default() };
         for position in &found.positions {
             forgotten.events += u64::from(remove::event(connection, *position)?.event);
@@ -134,6 +135,27 @@ pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> 
         deliveries::set_mark(connection, "rejected_bytes", bytes)?;
         Ok(forgotten)
     })
+}
+
+/// Overwrites what people wrote where it stands, before anything is removed: when rows go, SQLite moves their
+/// neighbours to other pages, and may leave a copy of those behind that are still to go.
+fn blank(connection: &Connection, found: &Found) -> rusqlite::Result<()> {
+    let mut event = connection.prepare_cached(
+        "UPDATE events SET headers = zeroblob(length(headers)), body = zeroblob(length(body)) WHERE position = ?1",
+    )?;
+    let mut receipt = connection
+        .prepare_cached("UPDATE receipts SET other_body = zeroblob(length(other_body)) WHERE position = ?1")?;
+    for position in &found.positions {
+        event.execute([position])?;
+        receipt.execute([position])?;
+    }
+    let mut rejected = connection.prepare_cached(
+        "UPDATE rejected SET headers = zeroblob(length(headers)), body = zeroblob(length(body)) WHERE id = ?1",
+    )?;
+    for id in &found.rejected {
+        rejected.execute([id])?;
+    }
+    Ok(())
 }
 
 /// Writes a part of the catalogue anew without what was removed from it, which until then is only marked as such;
