@@ -16,6 +16,8 @@ mod intervene;
 mod keep;
 mod lists;
 mod open;
+#[cfg(test)]
+mod plans;
 mod read;
 mod replays;
 mod rows;
