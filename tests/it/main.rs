@@ -5,6 +5,7 @@
 mod support;
 
 mod answers;
+mod backup;
 mod command_end;
 mod command_handler;
 mod crash;
@@ -20,4 +21,5 @@ mod stuck;
 mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
+mod upkeep;
 mod way;
