@@ -61,7 +61,18 @@ impl Ingest {
         let metrics = Metrics::default();
         let budget = Budget::new(config.max_in_flight, metrics.in_flight());
         let (config, webhooks, traces) = (Arc::new(config), Arc::new(webhooks), Traces::default());
-        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default(), uses: Arc::default(), metrics, traces }
+        Ingest {
+            config,
+            webhooks,
+            store,
+            clock,
+            health,
+            budget,
+            tally: Arc::default(),
+            uses: Arc::default(),
+            metrics,
+            traces,
+        }
     }
 
     /// The same door, which counts, measures and tells what it does.
