@@ -10,6 +10,8 @@ use crate::store::{ForgetStep, Forgotten, StoreError};
 
 /// How long whoever reads from the log is waited for, a tenth of a second at a time.
 const EMPTY_TRIES: usize = 100;
+/// How many steps the catalogue is merged in; what comes in meanwhile begins anew what was merged.
+const MERGES_MAX: usize = 5000;
 const EMPTY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes one step. When the future is dropped, what was handed to the writer is done all the same, and what was not is
@@ -33,7 +35,16 @@ pub(super) async fn forget(writer: &Writer, readers: &Readers, step: ForgetStep)
 
 /// What was removed by any step is still in the catalogue, among the free pages or in the log.
 async fn leave_nothing(writer: &Writer) -> Result<(), StoreError> {
-    while writer.write(keep::merge_catalogue).await? {}
+    let mut merges = 0;
+    while writer.write(keep::merge_catalogue).await? {
+        merges += 1;
+        if merges == MERGES_MAX {
+            tracing::warn!(
+                "so much comes in that words of what was forgotten stay in the catalogue; forget it again later"
+            );
+            break;
+        }
+    }
     while writer.write(keep::give_back).await? {}
     for _ in 0..EMPTY_TRIES {
         if writer.empty_log().await? {
