@@ -10,6 +10,7 @@ pub struct Health(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     store_writable: AtomicBool,
+    disk_full: AtomicBool,
     planner_moving: AtomicBool,
     draining: AtomicBool,
 }
@@ -18,6 +19,11 @@ impl Health {
     /// Whether the last trial write was good.
     pub fn set_store_writable(&self, writable: bool) {
         self.0.store_writable.store(writable, Ordering::Relaxed);
+    }
+
+    /// Whether requests are refused for want of room on the disk.
+    pub fn set_disk_full(&self, full: bool) {
+        self.0.disk_full.store(full, Ordering::Relaxed);
     }
 
     /// Whether planning goes on, or has nothing to do.
@@ -33,10 +39,12 @@ impl Health {
     /// Ready, or why not in one word.
     ///
     /// # Errors
-    /// With `draining`, `store` or `planner`.
+    /// With `draining`, `disk`, `store` or `planner`.
     pub fn ready(&self) -> Result<(), &'static str> {
         if self.0.draining.load(Ordering::Relaxed) {
             Err("draining")
+        } else if self.0.disk_full.load(Ordering::Relaxed) {
+            Err("disk")
         } else if !self.0.store_writable.load(Ordering::Relaxed) {
             Err("store")
         } else if !self.0.planner_moving.load(Ordering::Relaxed) {
@@ -59,6 +67,8 @@ mod tests {
         assert_eq!(health.ready(), Err("planner"));
         health.set_planner_moving(true);
         assert_eq!(health.ready(), Ok(()));
+        health.set_disk_full(true);
+        assert_eq!(health.ready(), Err("disk"));
         health.clone().start_draining();
         assert_eq!(health.ready(), Err("draining"));
     }

@@ -41,6 +41,7 @@ pub mod secret;
 pub mod sender;
 pub mod store;
 pub mod telemetry;
+pub mod upkeep;
 pub mod wake;
 
 pub use cli::main;

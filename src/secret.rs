@@ -78,6 +78,13 @@ impl Fingerprint {
         Fingerprint(Sha256::digest(credential).into())
     }
 
+    /// The first eight digits of the hash, to tell credentials apart by. A credential that can be guessed can be
+    /// guessed by it.
+    #[must_use]
+    pub fn beginning(&self) -> [u8; 4] {
+        [self.0[0], self.0[1], self.0[2], self.0[3]]
+    }
+
     /// Whether it is of the same credential; takes the same time either way.
     #[must_use]
     pub fn matches(&self, other: &Fingerprint) -> Choice {

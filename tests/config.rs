@@ -74,9 +74,9 @@ fn a_key_that_is_not_documented_and_one_that_is_not_there_are_noticed() {
     let without = REFERENCE.replace("| `handler.url` |", "| url |");
     let found = differences(&known, &documented(&without).into_keys().collect());
     assert_eq!(found, ["handler.url is not documented"]);
-    let with = format!("{REFERENCE}\n| `store.retention` | time | `\"30d\"` | | |\n");
+    let with = format!("{REFERENCE}\n| `store.color` | text | `\"red\"` | | |\n");
     let found = differences(&known, &documented(&with).into_keys().collect());
-    assert_eq!(found, ["store.retention is documented and not known"]);
+    assert_eq!(found, ["store.color is documented and not known"]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn every_documented_default_is_what_holds_without_it() {
         assert_eq!(format!("{with:?}"), format!("{:?}", parse(head, &[])), "{key} = {default}");
         compared += 1;
     }
-    assert_eq!(compared, 23);
+    assert_eq!(compared, 26);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn every_single_key_can_come_from_the_environment() {
         Config::parse(None, &env(&[(&variable, value)])).unwrap_or_else(|errors| panic!("{errors}"));
         compared += 1;
     }
-    assert_eq!(compared, if cfg!(feature = "otlp") { 14 } else { 13 });
+    assert_eq!(compared, if cfg!(feature = "otlp") { 17 } else { 16 });
 }
 
 #[test]
@@ -291,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn any_value_of_a_variable_is_taken_or_a_mistake_of_that_name(value in any::<String>(), index in 0_usize..13) {
+    fn any_value_of_a_variable_is_taken_or_a_mistake_of_that_name(value in any::<String>(), index in 0_usize..16) {
         let keys: Vec<_> = documented(REFERENCE).into_keys().filter(|key| !key.starts_with(['h', 'w'])).collect();
         let (section, key) = keys[index].split_once('.').unwrap();
         let variable = format!("WORKHOOK__{}__{}", section.to_uppercase(), key.to_uppercase());

@@ -8,6 +8,7 @@ mod consumers;
 mod generated;
 mod supervise;
 mod threads;
+mod upkeep;
 
 pub use supervise::RunError;
 
@@ -31,6 +32,7 @@ use crate::secret::Secret;
 use crate::store::{self, OpenError, SqliteStore, Store};
 use crate::telemetry::metrics;
 use crate::telemetry::traces::{Traces, TracesError};
+use crate::upkeep::Upkeep;
 use crate::wake::Wakes;
 
 /// The name of the webhook that is made where none is configured.
@@ -42,6 +44,7 @@ pub struct App {
     ingest: Ingest,
     admin: Admin,
     house: House,
+    upkeep: Upkeep,
     consumers: Vec<Consumer>,
     public: TcpListener,
     private: TcpListener,
@@ -207,6 +210,8 @@ impl App {
             webhooks: welcome_webhooks,
             handlers: consumers.iter().map(consumers::describe).collect(),
         };
+        let settings = upkeep::settings(&config.store, &config.webhooks, &consumers);
+        let upkeep = Upkeep::new(Arc::clone(&store), clock.clone(), wakes.clone(), settings);
         let drain_delay = config.ingest.drain_delay;
         let traces = Traces::start(&config.traces)?;
         let names = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
@@ -218,7 +223,7 @@ impl App {
         let admin = Admin::new(&admin, names, Arc::clone(&store), clock.clone(), health.clone()).telling(registry);
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle(), metrics, traces };
-        Ok(App { ingest, admin, house, consumers, public, private, drain_delay, threads, welcome })
+        Ok(App { ingest, admin, house, upkeep, consumers, public, private, drain_delay, threads, welcome })
     }
 
     /// The store, for a program that looks into it beside serving.

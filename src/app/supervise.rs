@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use crate::dispatch;
 use crate::dispatch::House;
+use crate::store::StoreError;
 
 /// By when attempts are cut short, from the signal on: containers are killed after ten seconds.
 const CUT_AFTER: Duration = Duration::from_secs(7);
@@ -53,6 +54,7 @@ impl App {
         spawn(&mut tasks, "ingest", self.ingest.run(self.public, ends.ingest.clone()));
         spawn(&mut tasks, "admin", self.admin.run(self.private, ends.admin.clone()));
         spawn(&mut tasks, "probe", probe(self.house.clone(), ends.admin.clone()));
+        spawn(&mut tasks, "upkeep", self.upkeep.run(ends.dispatch.clone()));
         let dispatched = dispatch::run(self.house, self.consumers, ends.dispatch.clone(), ends.attempts.clone());
         spawn(&mut tasks, "dispatch", dispatched);
 
@@ -131,7 +133,10 @@ fn early(ended: Option<Result<&'static str, JoinError>>) -> RunError {
 async fn probe(house: House, stop: CancellationToken) {
     loop {
         let written = timeout(PROBE_WITHIN, house.store.probe()).await;
-        let writable = matches!(written, Ok(Ok(())));
+        // A disk that is nearly full still takes what handling and removing need.
+        let disk_full = matches!(written, Ok(Err(StoreError::Full)));
+        let writable = disk_full || matches!(written, Ok(Ok(())));
+        house.health.set_disk_full(disk_full);
         if !writable {
             tracing::warn!("the store cannot be written to; not ready");
         }

@@ -30,6 +30,7 @@ pub use mistake::{ConfigErrors, Mistake, Place};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::contract::Webhook;
 use crate::dispatch::Policy;
@@ -70,6 +71,8 @@ pub struct ConfiguredWebhook {
     pub webhook: Webhook,
     /// Its tokens in the clear, for who sends as the sender would.
     pub tokens: Vec<Secret>,
+    /// After how long without a request somebody is told; `None` is never.
+    pub silence: Option<Duration>,
 }
 
 /// A configured handler.
@@ -224,8 +227,9 @@ mod tests {
         );
         check_variables(
             "",
-            &[("WORKHOOK__STORE__RETENTION", "")],
-            &["WORKHOOK__STORE__RETENTION: unknown variable; known are `WORKHOOK__STORE__URL`"],
+            &[("WORKHOOK__STORE__COLOR", "")],
+            &["WORKHOOK__STORE__COLOR: unknown variable; known are `WORKHOOK__STORE__MAX_SIZE`, \
+                `WORKHOOK__STORE__MIN_FREE`, `WORKHOOK__STORE__RETENTION` and `WORKHOOK__STORE__URL`"],
         );
         check_variables(
             "",
@@ -235,7 +239,8 @@ mod tests {
                 `WORKHOOK__INGEST__LISTEN`, `WORKHOOK__INGEST__MAX_BODY`, \
                 `WORKHOOK__INGEST__MAX_CONNECTIONS`, `WORKHOOK__INGEST__MAX_IN_FLIGHT`, \
                 `WORKHOOK__INGEST__PATH`, `WORKHOOK__INGEST__TRUSTED_PROXIES`, `WORKHOOK__LOG__FORMAT`, \
-                `WORKHOOK__LOG__LEVEL`, `WORKHOOK__STORE__URL` and `WORKHOOK__TRACES__ENDPOINT`"],
+                `WORKHOOK__LOG__LEVEL`, `WORKHOOK__STORE__MAX_SIZE`, `WORKHOOK__STORE__MIN_FREE`, \
+                `WORKHOOK__STORE__RETENTION`, `WORKHOOK__STORE__URL` and `WORKHOOK__TRACES__ENDPOINT`"],
         );
         check_variables(
             "",

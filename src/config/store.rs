@@ -1,17 +1,40 @@
 //! `[store]`: where everything is kept.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::section::Section;
+use super::units::{duration, size};
 use super::value::{Value, shown};
 use crate::store::Config;
 
+/// How long events can be kept.
+const RETENTION: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(3650 * 24 * 3600);
+/// How large the database can be made to stay.
+const MAX_SIZE: RangeInclusive<usize> = 64 << 20..=1 << 50;
+/// How much room can be asked to stay.
+const MIN_FREE: RangeInclusive<usize> = 0..=1 << 40;
 const EXAMPLE: &str = "\"sqlite:workhook-data/workhook.db\"";
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Config {
     let mut config = Config::default();
     section.set("url", &mut config.path, url);
+    if let Some(retention) = section.take("retention", or_off(duration(RETENTION))) {
+        config.set_retention(retention);
+    }
+    section.set("max_size", &mut config.max_size, or_off(bytes(MAX_SIZE)));
+    section.set("min_free", &mut config.min_free, bytes(MIN_FREE));
     config
+}
+
+/// What `"off"` turns off.
+fn or_off<T>(read: impl FnOnce(Value<'_>) -> Result<T, String>) -> impl FnOnce(Value<'_>) -> Result<Option<T>, String> {
+    |value| if value.text("").is_ok_and(|text| text == "off") { Ok(None) } else { read(value).map(Some) }
+}
+
+fn bytes(bounds: RangeInclusive<usize>) -> impl FnOnce(Value<'_>) -> Result<u64, String> {
+    |value| size(bounds)(value).map(|size| size as u64)
 }
 
 /// Reads the address of a store. No message repeats more of it than its scheme: there may be a password in it.
@@ -40,6 +63,7 @@ fn url(value: Value<'_>) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use super::super::tests::{parse, wrong};
 
@@ -48,6 +72,36 @@ mod tests {
         let path = |url: &str| parse(&format!("[store]\nurl = {url:?}")).store.path;
         assert_eq!(path("sqlite:a/b.db"), Path::new("a/b.db"));
         assert_eq!(path("sqlite:/data/b.db"), Path::new("/data/b.db"));
+    }
+
+    #[test]
+    fn an_id_is_remembered_as_long_as_its_event_is_kept_and_a_week_at_the_least() {
+        let days = |text: &str| {
+            let store = parse(&format!("[store]\nretention = {text:?}")).store;
+            let days = |time: Duration| time.as_secs() / (24 * 3600);
+            (store.retention.map(days), (store.remember != Duration::MAX).then(|| days(store.remember)))
+        };
+        assert_eq!(days("90d"), (Some(90), Some(90)));
+        assert_eq!(days("48h"), (Some(2), Some(7)));
+        assert_eq!(days("off"), (None, None));
+    }
+
+    #[test]
+    fn bounds_of_the_store_are_times_and_sizes_or_off() {
+        let check = |line: &str, expected: &str| assert_eq!(wrong(&format!("[store]\n{line}")), [expected]);
+        check(
+            "retention = \"never\"",
+            "2:13: store.retention: \"never\" is not a whole number with a unit; write for example \"10s\" or \"500ms\"",
+        );
+        check("retention = \"10m\"", "2:13: store.retention: \"10m\" is out of bounds; it can be from 1h to 3650d");
+        check(
+            "max_size = \"1MiB\"",
+            "2:12: store.max_size: \"1MiB\" is out of bounds; it can be from 64MiB to 1048576GiB",
+        );
+        check("min_free = 5", "2:12: store.min_free: 5 has no unit; write for example \"8MiB\" or \"64KiB\"");
+        let store = parse("[store]\nmax_size = \"20GiB\"\nmin_free = \"0B\"").store;
+        assert_eq!((store.max_size, store.min_free), (Some(20 << 30), 0));
+        assert_eq!(parse("[store]\nmax_size = \"off\"").store.max_size, None);
     }
 
     #[test]

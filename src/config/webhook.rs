@@ -1,15 +1,21 @@
 //! `[[webhook]]`: who may send.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::ConfiguredWebhook;
 use super::mistake::Place;
 use super::reader::Reader;
 use super::section::Section;
+use super::units::duration;
 use super::value::{self, Value, boolean, one_of, secret, shown};
 use crate::contract::{Brand, Token, Webhook, WebhookName, Webhooks, WebhooksError};
 use crate::secret::Secret;
 
 /// The longest id, in bytes: what the header can have.
 const ID_MAX_LEN: usize = 256;
+/// How long a silence can be that somebody is told of.
+const SILENCE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(365 * 24 * 3600);
 
 pub(super) fn read_all(reader: &mut Reader<'_>) -> Vec<ConfiguredWebhook> {
     let found: Vec<_> = reader.many("webhook", read).into_iter().flatten().collect();
@@ -37,6 +43,7 @@ fn read(section: &mut Section<'_, '_>) -> Option<(Place, ConfiguredWebhook)> {
     }
     let brands: Vec<_> = Brand::ALL.iter().map(|brand| (brand.slug(), *brand)).collect();
     let brand = section.take("brand", one_of("brand", &brands));
+    let silence = section.take("silence", duration(SILENCE));
     let tokenless = section.take("tokenless", boolean).unwrap_or(false);
     let mut tokens = tokens.unwrap_or_default();
     if tokens.is_empty() && !tokenless {
@@ -49,7 +56,7 @@ fn read(section: &mut Section<'_, '_>) -> Option<(Place, ConfiguredWebhook)> {
     }
     let (secrets, tokens) = tokens.into_iter().unzip();
     let webhook = Webhook { name: name?, brand, ids: ids.unwrap_or_default(), tokens, tokenless };
-    Some((section.place(), ConfiguredWebhook { webhook, tokens: secrets }))
+    Some((section.place(), ConfiguredWebhook { webhook, tokens: secrets, silence }))
 }
 
 fn token(secret: Secret) -> Result<(Secret, Token), String> {
@@ -81,6 +88,7 @@ mod tests {
             tokens = ["env:TOKEN", "old"]
             ids = ["77", "78"]
             brand = "workzappy"
+            silence = "12h"
 
             [[webhook]]
             name = "open"
@@ -89,6 +97,7 @@ mod tests {
         let webhooks = parse(text).webhooks;
         let [product, open] = webhooks.as_slice() else { panic!("{webhooks:?}") };
         assert_eq!(product.webhook.name.as_str(), "product");
+        assert_eq!((product.silence, open.silence), (Some(Duration::from_secs(12 * 3600)), None));
         assert_eq!(product.webhook.ids, ["77", "78"]);
         assert_eq!(product.webhook.brand, Some(Brand::WorkZappy));
         assert_eq!(product.webhook.tokens, [Token::parse("a-token").unwrap(), Token::parse("old").unwrap()]);

@@ -17,7 +17,7 @@ use super::head::{self, Fields, HeadFault, Headers, Note, Refusal};
 use super::kept::KeptHeaders;
 use super::keys::{self, Keys, Occurrence};
 use super::skim::{self, BodyFault, Skimmed, Subject};
-use super::webhook::{Webhook, WebhookName, Webhooks};
+use super::webhook::{TokenLabel, Webhook, WebhookName, Webhooks};
 
 mod notice;
 
@@ -92,6 +92,7 @@ struct Common {
 #[derive(Debug, Clone, Copy)]
 pub struct Admitted<'a> {
     webhook: &'a Webhook,
+    token: TokenLabel,
     brand: Brand,
     head: RawHead<'a>,
 }
@@ -112,13 +113,13 @@ pub fn check(raw: RawRequest<'_>, webhooks: &Webhooks) -> Result<Accepted, NotAc
 pub fn admit<'a>(head: RawHead<'a>, webhooks: &'a Webhooks) -> Result<Admitted<'a>, Refusal> {
     let brand = head::family(head.headers)?;
     let headers = Headers::new(head.headers, brand);
-    let token = headers.token()?;
+    let given = headers.token()?;
     let claimed_id = headers.well_formed_webhook_id();
-    let webhook = webhooks.find(head.path, brand, claimed_id, token).ok_or(match token {
+    let (webhook, token) = webhooks.find(head.path, brand, claimed_id, given).ok_or(match given {
         Some(_) => Refusal::WrongToken(brand),
         None => Refusal::NoToken(brand),
     })?;
-    Ok(Admitted { webhook, brand, head })
+    Ok(Admitted { webhook, token, brand, head })
 }
 
 impl Admitted<'_> {
@@ -126,6 +127,12 @@ impl Admitted<'_> {
     #[must_use]
     pub fn webhook(&self) -> &WebhookName {
         &self.webhook.name
+    }
+
+    /// The token that let it in.
+    #[must_use]
+    pub fn token(&self) -> TokenLabel {
+        self.token
     }
 
     /// Judges headers and body together.

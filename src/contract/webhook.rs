@@ -66,6 +66,16 @@ impl Token {
     }
 }
 
+/// Which token let a request in: the first eight digits of its SHA-256 hash, or nothing where it needed none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenLabel(Option<[u8; 4]>);
+
+impl fmt::Display for TokenLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().flatten().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// One configured webhook.
 #[derive(Debug, Clone)]
 pub struct Webhook {
@@ -142,14 +152,14 @@ impl Webhooks {
         self.0.iter()
     }
 
-    /// The one webhook that a request is for, by all that is known before its body is read.
+    /// The one webhook that a request is for, by all that is known before its body is read, and the token that let it in.
     pub(super) fn find(
         &self,
         path: Option<&str>,
         brand: Brand,
         claimed_id: Option<&str>,
         token: Option<&[u8]>,
-    ) -> Option<&Webhook> {
+    ) -> Option<(&Webhook, TokenLabel)> {
         let candidates = self.0.iter().filter(|webhook| webhook.takes(path, brand, claimed_id));
         let given = token.map(Fingerprint::of);
         let mut found = None;
@@ -159,7 +169,9 @@ impl Webhooks {
             // A token that was sent is looked at even where none is needed, unless there is none to compare it with.
             let open = webhook.tokenless && path.is_some() && (token.is_none() || webhook.tokens.is_empty());
             if matches || open {
-                found = Some(webhook);
+                // The token that was sent is one of the webhook's, so that its hash is that one's.
+                let label = given.as_ref().filter(|_| matches).map(Fingerprint::beginning);
+                found = Some((webhook, TokenLabel(label)));
                 count += 1;
             }
         }
@@ -188,7 +200,7 @@ mod tests {
     #[track_caller]
     fn check(webhooks: &Webhooks, path: Option<&str>, id: Option<&str>, token: Option<&str>, expected: Option<&str>) {
         let found = webhooks.find(path, Brand::Leiga, id, token.map(str::as_bytes));
-        assert_eq!(found.map(|webhook| webhook.name.as_str()), expected);
+        assert_eq!(found.map(|(webhook, _)| webhook.name.as_str()), expected);
     }
 
     #[test]
@@ -229,6 +241,21 @@ mod tests {
         check(&webhooks, Some("open"), None, Some("whatever"), Some("open"));
         check(&webhooks, None, None, None, None);
         check(&webhooks, Some("a"), None, None, None);
+    }
+
+    #[test]
+    fn the_token_that_let_a_request_in_is_told_by_the_beginning_of_its_hash() {
+        let half_open = Webhook { tokenless: true, ..webhook("half-open", &["t3"]) };
+        let webhooks = Webhooks::new(vec![webhook("a", &["t1", "t2"]), half_open]).unwrap();
+        let label = |path: &str, token: Option<&str>| {
+            let found = webhooks.find(Some(path), Brand::Leiga, None, token.map(str::as_bytes));
+            found.map(|(_, label)| label.to_string())
+        };
+        // printf t1 | sha256sum
+        assert_eq!(label("a", Some("t1")).as_deref(), Some("628b49d9"));
+        assert_ne!(label("a", Some("t2")), label("a", Some("t1")));
+        assert_eq!(label("half-open", None).as_deref(), Some(""));
+        assert_eq!(label("half-open", Some("t3")).map(|label| label.len()), Some(8));
     }
 
     #[test]

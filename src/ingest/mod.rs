@@ -15,6 +15,7 @@ mod peer;
 mod receive;
 mod tally;
 mod trace;
+mod uses;
 
 pub use config::Config;
 pub use metrics::Metrics;
@@ -30,6 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::answer::Answer;
 use self::body::Budget;
 use self::tally::Tally;
+use self::uses::Uses;
 use crate::clock::Clock;
 use crate::connections::{self, Limits};
 use crate::contract::Webhooks;
@@ -49,6 +51,7 @@ pub struct Ingest {
     tally: Arc<Tally>,
     metrics: Metrics,
     traces: Traces,
+    uses: Arc<Uses>,
 }
 
 impl Ingest {
@@ -58,7 +61,18 @@ impl Ingest {
         let metrics = Metrics::default();
         let budget = Budget::new(config.max_in_flight, metrics.in_flight());
         let (config, webhooks, traces) = (Arc::new(config), Arc::new(webhooks), Traces::default());
-        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default(), metrics, traces }
+        Ingest {
+            config,
+            webhooks,
+            store,
+            clock,
+            health,
+            budget,
+            tally: Arc::default(),
+            uses: Arc::default(),
+            metrics,
+            traces,
+        }
     }
 
     /// The same door, which counts, measures and tells what it does.
@@ -96,7 +110,8 @@ impl Ingest {
             overload: answer::OVERLOAD,
         };
         let counting = CancellationToken::new();
-        let count = tally::run(Arc::clone(&self.tally), Arc::clone(&self.store), counting.clone());
+        let count =
+            tally::run(Arc::clone(&self.tally), Arc::clone(&self.uses), Arc::clone(&self.store), counting.clone());
         let serve = async {
             connections::serve(listener, self.router(), limits, self.metrics.meter(), stop).await;
             counting.cancel();

@@ -1,4 +1,4 @@
-//! Counting those who were turned away, without letting them write.
+//! Counting those who were turned away, without letting them write; what is counted is written once a second.
 //!
 //! What anybody on the network can cause is counted in memory, under a bound, and written and logged once a second.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::uses::Uses;
 use crate::store::{RefusalCount, Store};
 use crate::telemetry::with_causes;
 
@@ -59,7 +60,7 @@ fn refusals(kind: Kind, count: u64, last_at: Timestamp) -> RefusalCount {
 }
 
 /// Writes and logs the counts until it is told to stop, and once more then.
-pub(super) async fn run(tally: Arc<Tally>, store: Arc<dyn Store>, stop: CancellationToken) {
+pub(super) async fn run(tally: Arc<Tally>, uses: Arc<Uses>, store: Arc<dyn Store>, stop: CancellationToken) {
     loop {
         let stopping = tokio::time::timeout(EVERY, stop.cancelled()).await.is_ok();
         let counts = tally.take();
@@ -68,6 +69,12 @@ pub(super) async fn run(tally: Arc<Tally>, store: Arc<dyn Store>, stop: Cancella
             if let Err(error) = store.count_refusals(counts).await {
                 tracing::warn!(error = with_causes(&error), "counts of requests that were turned away were not kept");
             }
+        }
+        let uses = uses.take();
+        if !uses.is_empty()
+            && let Err(error) = store.count_uses(uses).await
+        {
+            tracing::warn!(error = with_causes(&error), "counts of the uses of tokens were not kept");
         }
         if stopping {
             return;

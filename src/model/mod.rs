@@ -9,6 +9,7 @@ mod event;
 mod filter;
 mod handler;
 mod ids;
+mod mention;
 mod replay;
 mod terms;
 
@@ -20,5 +21,6 @@ pub use event::{EventRecord, Receipt, StoredEvent};
 pub use filter::{DeliveryFilter, EventFilter, EventOutcome, NameFilter, NameFilterError};
 pub use handler::{HandlerRecord, OpenBreaker};
 pub use ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, Position, RejectedId};
+pub use mention::Mention;
 pub use replay::{Candidate, NewReplay, Replay, ReplayId, ReplayState, ReplayStep, ReplayTo, ReplayedEvents};
 pub use terms::{asked_terms, terms};

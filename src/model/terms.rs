@@ -26,7 +26,7 @@ pub fn terms(event: &StoredEvent) -> BTreeSet<String> {
     ]);
     if let Some(entity) = &event.entity {
         terms.insert(opaque("entity", entity.as_str()));
-        terms.insert(opaque("entity", short(entity.as_str())));
+        terms.insert(opaque("entity", entity.short()));
     }
     let mut read = vec![event.name.to_string()];
     if let Ok((_, envelope, _)) = Envelope::parse(&event.body) {
@@ -64,12 +64,6 @@ pub fn asked_terms(filter: &EventFilter) -> BTreeSet<String> {
 fn opaque(kind: &str, value: &str) -> String {
     let hash = Sha256::digest(format!("{kind}\n{value}"));
     hash[..8].iter().fold("x".to_owned(), |term, byte| format!("{term}{byte:02x}"))
-}
-
-/// `issue/100` of `leiga/tenant:1/issue/100`.
-fn short(entity: &str) -> &str {
-    let mut slashes = entity.rmatch_indices('/').map(|(at, _)| at);
-    slashes.nth(1).map_or(entity, |at| &entity[at + 1..])
 }
 
 /// The ids, addresses and names of everyone who appears.
@@ -129,7 +123,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Whether a letter is of a script that writes words without spaces between them: Chinese, Japanese.
-fn is_spaceless(letter: char) -> bool {
+pub(super) fn is_spaceless(letter: char) -> bool {
     matches!(letter, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }
 

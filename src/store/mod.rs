@@ -8,6 +8,7 @@
 //! `contract::check` accepted becomes an event; and the result of a claim that was lost is not taken.
 
 mod config;
+mod disk;
 mod error;
 mod keeping;
 mod lists;
@@ -15,7 +16,8 @@ mod metrics;
 mod sqlite;
 mod verbs;
 
-pub use config::Config;
+pub use config::{Config, REMEMBER_MIN};
+pub use disk::DiskFree;
 pub use error::{OpenError, StoreError};
 pub use keeping::{ForgetAbout, ForgetStep, Forgotten, PruneRequest, Pruned, Space};
 pub use lists::{

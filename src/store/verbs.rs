@@ -22,7 +22,8 @@ use crate::model::{
 /// Every future may be dropped half-way: what was handed over is done or not done as a whole, and nobody is told.
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Keeps an event, or recognises it (rulings 3 to 8). Many at once share one commit.
+    /// Keeps an event, or recognises it (rulings 3 to 8). Many at once share one commit. While the disk is nearly full
+    /// only notices are taken (ruling 23).
     async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError>;
 
     /// Keeps a rejected request; the oldest go when there are too many.
@@ -139,7 +140,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Forgets some keys whose time is over, beginning after what the last call gave; where to go on, `None` at the end.
     async fn prune_keys(&self, after: Option<Vec<u8>>, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Removes everything about somebody or something from some of what is kept.
+    /// Removes everything about somebody or something from some of what is kept. With the last step nothing of it is
+    /// left in the files; a repetition of what was removed is still known.
     async fn forget(&self, step: ForgetStep) -> Result<Forgotten, StoreError>;
 
     /// How much room the store takes, and how much there is.
@@ -148,7 +150,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Gives some free space back to the disk; whether there is more.
     async fn give_back(&self) -> Result<bool, StoreError>;
 
-    /// Tries a durable write.
+    /// Tries a durable write; [`StoreError::Full`] while nothing is taken for want of room.
     async fn probe(&self) -> Result<(), StoreError>;
 
     /// Waits until the store's disk can no longer be trusted, which ends the process. For ever while all is well.

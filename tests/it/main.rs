@@ -5,6 +5,7 @@
 mod support;
 
 mod answers;
+mod backup;
 mod behind_nginx;
 mod command_end;
 mod command_handler;
@@ -21,4 +22,5 @@ mod stuck;
 mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
+mod upkeep;
 mod way;

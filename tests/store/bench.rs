@@ -113,7 +113,12 @@ fn counts_of(states: &BTreeMap<DeliveryState, Vec<DeliveryId>>) -> impl Iterator
 impl Bench {
     /// A new store in a place of its own.
     pub(crate) async fn fresh<F: Fixture + 'static>() -> Bench {
-        Bench::new(Box::new(F::fresh()), || Box::new(F::fresh())).await
+        Bench::of(F::fresh()).await
+    }
+
+    /// A new store in this place.
+    pub(crate) async fn of<F: Fixture + 'static>(fixture: F) -> Bench {
+        Bench::new(Box::new(fixture), || Box::new(F::fresh())).await
     }
 
     /// One more of the same kind, in another place.

@@ -10,7 +10,9 @@ mod request;
 
 mod at_once;
 mod attempts;
+mod forget;
 mod intervene;
+mod keep;
 mod lanes;
 mod leases;
 mod life;
@@ -23,6 +25,7 @@ mod stored;
 mod turned_away;
 
 mod sqlite_fixture;
+mod sqlite_keep;
 mod sqlite_only;
 mod sqlite_upgrade;
 
@@ -171,6 +174,27 @@ macro_rules! conformance {
                 a_store_that_is_well_does_not_say_that_it_failed
                 a_new_event_and_a_plan_wake_those_who_wait_for_them
                 nothing_is_lost_over_many_ends_tidy_and_untidy
+            );
+            conformance!(@room $fixture, keep:
+                events_that_are_old_enough_go_and_the_others_stay
+                a_step_looks_at_so_many_and_says_where_to_go_on
+                what_is_not_planned_or_pending_for_a_known_handler_stays
+                ruling_20_what_is_pending_for_an_unknown_handler_goes_and_its_lane_goes_on
+                an_event_goes_with_everything_that_belongs_to_it
+                ruling_08_a_repetition_of_what_was_removed_is_known_until_its_time_is_over
+                many_keys_go_a_thousand_at_a_time
+                what_was_removed_is_counted_in_no_backlog
+                the_room_that_it_takes_is_told
+            );
+            conformance!(@room $fixture, forget:
+                the_events_in_which_a_person_stands_go
+                the_events_of_an_entity_go_by_its_whole_name_or_its_short_one
+                rejected_requests_go_in_the_first_step_only
+                a_step_of_forgetting_looks_at_so_many_and_says_where_to_go_on
+                what_is_forgotten_before_it_was_planned_is_planned_no_more
+                what_is_forgotten_while_it_is_handled_has_no_result_and_its_lane_goes_on
+                a_repetition_of_what_was_forgotten_is_known
+                what_was_forgotten_is_found_by_no_word
             );
             conformance!(@room $fixture, model:
                 any_course_of_events_is_as_the_model_says

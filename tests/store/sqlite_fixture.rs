@@ -20,7 +20,7 @@ pub(crate) struct SqliteFixture {
 
 impl SqliteFixture {
     pub(crate) fn config(&self) -> Config {
-        Config { path: self.database(), remember: REMEMBER }
+        Config { path: self.database(), remember: REMEMBER, ..Config::default() }
     }
 
     pub(crate) fn database(&self) -> PathBuf {

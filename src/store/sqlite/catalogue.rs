@@ -48,7 +48,7 @@ pub(super) fn remove(connection: &Connection, position: i64) -> rusqlite::Result
 
 /// How many events are not in the catalogue.
 pub(super) fn behind(connection: &Connection) -> rusqlite::Result<i64> {
-    Ok((lists::last_position(connection)? - deliveries::mark(connection, "catalogued")?).max(0))
+    lists::behind(connection, deliveries::mark(connection, "catalogued")?)
 }
 
 /// The positions within a range that have all of some terms.

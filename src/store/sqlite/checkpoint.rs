@@ -2,27 +2,34 @@
 //!
 //! A thread of its own does the bulk with a connection of its own, so that no commit waits for it. Under steady
 //! writes it never quite catches up; when the log has grown, the writer does the short rest between two commits, and
-//! the log begins anew.
+//! the log begins anew. The same thread looks how much room the disk has.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::open::PAGE_SIZE;
+use super::disk::Disk;
+use super::open::{BUSY_TIMEOUT, PAGE_SIZE};
 use super::writer::Writer;
 
 /// How often the log is looked at.
 const EVERY: Duration = Duration::from_millis(200);
+/// Every how many of these looks the disk is looked at as well: each second.
+const DISK_ROUNDS: u32 = 5;
 /// From how many pages on they are moved: 4 MiB.
 const MOVE_FROM: i64 = (4 << 20) / PAGE_SIZE;
 /// From how many pages on the writer is asked for the rest: 16 MiB.
 const FINISH_FROM: i64 = (16 << 20) / PAGE_SIZE;
 
 /// The thread's work, until the other end of `stop` is gone.
-pub(super) fn run(connection: &Connection, writer: &Writer, stop: &Receiver<()>) {
-    let mut seen = 0;
+pub(super) fn run(connection: &Connection, writer: &Writer, disk: &Disk, stop: &Receiver<()>) {
+    let (mut seen, mut rounds) = (0, 0_u32);
     while stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+        rounds = (rounds + 1) % DISK_ROUNDS;
+        if rounds == 0 {
+            disk.look();
+        }
         let commits = writer.commits();
         if commits == seen {
             continue;
@@ -47,6 +54,16 @@ pub(super) fn passive(connection: &Connection) {
 /// Moves everything and empties the log, at the end.
 pub(super) fn truncate(connection: &Connection) {
     checkpoint(connection, "TRUNCATE");
+}
+
+/// Moves everything and empties the log without waiting for those who read; whether it is empty.
+pub(super) fn empty(connection: &Connection) -> bool {
+    passive(connection);
+    let without_waiting = connection.busy_timeout(Duration::ZERO);
+    let busy = without_waiting
+        .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)));
+    let waiting = connection.busy_timeout(BUSY_TIMEOUT);
+    busy.is_ok_and(|busy| !busy) && waiting.is_ok()
 }
 
 /// Pages in the log, and how many of them are moved.

@@ -26,7 +26,7 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     Ok(Counts {
         // Positions are given without a gap, and what was removed is counted.
         events: rows::count(last - deliveries::mark(connection, "removed")?),
-        unplanned: rows::count(last - planned),
+        unplanned: rows::count(lists::behind(connection, planned)?),
         oldest_unplanned,
         uncatalogued: rows::count(catalogue::behind(connection)?),
         deliveries: DeliveryState::ALL.map(of_state).into_iter().filter(|(_, count)| *count > 0).collect(),

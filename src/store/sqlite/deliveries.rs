@@ -54,7 +54,11 @@ pub(super) fn plan(connection: &Connection, plans: &[Plan], now: Timestamp) -> r
     let plans: Vec<&Plan> = plans.iter().filter(|plan| plan.position.0 > planned).collect();
     let mut made: BTreeMap<(&str, DeliveryState), i64> = BTreeMap::new();
     for plan in &plans {
-        for delivery in &plan.deliveries {
+        // It may have been forgotten since it was read.
+        let gone: bool = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM gaps WHERE position = ?1)")?
+            .query_row([plan.position.0], |row| row.get(0))?;
+        for delivery in plan.deliveries.iter().filter(|_| !gone) {
             let row = NewRow {
                 position: plan.position,
                 handler: &delivery.handler,

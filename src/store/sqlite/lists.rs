@@ -181,6 +181,14 @@ pub(super) fn first_since(connection: &Connection, since: Timestamp) -> rusqlite
     position_at(connection, since.checked_sub(ASTRAY_MINUTES.minutes()).unwrap_or(Timestamp::MIN))
 }
 
+/// How many events there are behind a position up to which all are planned, or catalogued.
+pub(super) fn behind(connection: &Connection, mark: i64) -> rusqlite::Result<i64> {
+    let gone: i64 = connection
+        .prepare_cached("SELECT count(*) FROM gaps WHERE position > ?1")?
+        .query_row([mark], |row| row.get(0))?;
+    Ok((last_position(connection)? - mark - gone).max(0))
+}
+
 /// The first position of an event that was received at a time or later, or the one after the last: events are stored
 /// nearly in the order of their receipt, so halving finds it.
 fn position_at(connection: &Connection, time: Timestamp) -> rusqlite::Result<i64> {

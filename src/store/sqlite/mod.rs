@@ -10,10 +10,14 @@ mod commit;
 mod counts;
 mod deliveries;
 mod delivery_lists;
+mod disk;
+mod forgetting;
 mod intervene;
 mod keep;
 mod lists;
 mod open;
+#[cfg(test)]
+mod plans;
 mod read;
 mod replays;
 mod rows;
@@ -30,6 +34,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use self::commit::Committer;
+use self::disk::Disk;
 use self::read::Readers;
 use self::writer::Writer;
 use super::{
@@ -53,6 +58,7 @@ pub struct SqliteStore {
     readers: Readers,
     /// For planning alone, so that nobody who looks something up holds it up.
     planning: Readers,
+    disk: Arc<Disk>,
     wakes: Wakes,
     threads: Mutex<Option<Threads>>,
 }
@@ -104,9 +110,10 @@ impl SqliteStore {
                 drop(lock);
             }
         };
+        let disk = Arc::new(Disk::new(config));
         let checkpoint = {
-            let writer = writer.clone();
-            move || checkpoint::run(&beside, &writer, &stop)
+            let (writer, disk) = (writer.clone(), Arc::clone(&disk));
+            move || checkpoint::run(&beside, &writer, &disk, &stop)
         };
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|source| failed(source.into()))
@@ -117,17 +124,20 @@ impl SqliteStore {
             stop_checkpoint,
             lock,
         };
-        Ok(SqliteStore { writer, readers, planning, wakes: wakes.clone(), threads: Mutex::new(Some(threads)) })
+        let threads = Mutex::new(Some(threads));
+        Ok(SqliteStore { writer, readers, planning, disk, wakes: wakes.clone(), threads })
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError> {
+        self.disk.has_room_for(accepted.brand())?;
         self.writer.append(accepted).await
     }
 
     async fn reject(&self, rejected: Rejected) -> Result<RejectedId, StoreError> {
+        self.disk.has_room_for(rejected.brand())?;
         let bytes = rejected.body().len();
         self.writer.write_large(bytes, move |connection| turned_away::reject(connection, &rejected)).await
     }
@@ -289,11 +299,12 @@ impl Store for SqliteStore {
     }
 
     async fn forget(&self, step: ForgetStep) -> Result<Forgotten, StoreError> {
-        self.writer.write(move |connection| keep::forget(connection, &step)).await
+        forgetting::forget(&self.writer, &self.readers, step).await
     }
 
     async fn space(&self) -> Result<Space, StoreError> {
-        self.readers.read(keep::space).await
+        let disk = Arc::clone(&self.disk);
+        self.readers.read(move |connection| keep::space(connection, disk.path(), disk.free())).await
     }
 
     async fn give_back(&self) -> Result<bool, StoreError> {
@@ -301,6 +312,7 @@ impl Store for SqliteStore {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
+        self.disk.has_room()?;
         self.writer
             .write(|connection| {
                 let last = deliveries::mark(connection, "probe")?;

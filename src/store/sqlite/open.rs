@@ -19,7 +19,7 @@ const APPLICATION_ID: i64 = 0x776b_686b;
 pub(super) const PAGE_SIZE: i64 = 8192;
 
 /// Below the deadline of an answer, so that a lock held by another program is an answer in time (ruling 23).
-const BUSY_TIMEOUT: Duration = Duration::from_millis(1000);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(1000);
 
 mod embedded {
     refinery::embed_migrations!("src/store/sqlite/migrations");
@@ -52,9 +52,7 @@ pub(super) fn open_another(path: &Path, read_only: bool) -> Result<Connection, O
 }
 
 fn lock(path: &Path) -> Result<Lock, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock_path = PathBuf::from(name);
+    let lock_path = beside(path, ".lock");
     let failed = |source| OpenError::Lock { path: lock_path.clone(), source };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
     match file.try_lock() {
@@ -62,6 +60,17 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// The write-ahead log of a database.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Makes an empty file for its owner's eyes, where there is none; SQLite gives the files beside it the same mode.
@@ -111,7 +120,9 @@ fn configure(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     setting(path, connection, "wal_autocheckpoint", "0", "0")?;
     // What a rollback needs of a savepoint stays in memory.
     setting(path, connection, "temp_store", "MEMORY", "2")?;
-    setting(path, connection, "cache_size", "-16000", "-16000")
+    setting(path, connection, "cache_size", "-16000", "-16000")?;
+    // What is removed from a page that is written anyway is overwritten there.
+    setting(path, connection, "secure_delete", "FAST", "2")
 }
 
 /// Sets a setting and reads it back.

@@ -44,6 +44,12 @@ impl Readers {
         read.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.into())))
     }
 
+    /// Does something with each connection, none of which is in use.
+    #[cfg(test)]
+    pub(super) fn each(&self, work: impl FnMut(&mut Connection)) {
+        self.idle.lock().unwrap().iter_mut().for_each(work);
+    }
+
     /// Closes the connections; nothing is read afterwards.
     pub(super) fn close(&self) {
         self.places.close();

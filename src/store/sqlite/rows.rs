@@ -81,7 +81,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         handler: handler_name(row, 4)?,
         number: row.get(5)?,
         lane: row.get(6)?,
-        state: word(row, 7, DeliveryState::parse)?,
+        state: state(row, 7)?,
         due_at: row.get::<_, Option<i64>>(8)?.map(time),
         claimed: row.get(9)?,
         attempts: row.get(10)?,
@@ -124,9 +124,14 @@ pub(super) fn handler_name(row: &Row<'_>, index: usize) -> rusqlite::Result<Hand
     word(row, index, HandlerName::parse)
 }
 
+/// The state of a delivery.
+pub(super) fn state(row: &Row<'_>, index: usize) -> rusqlite::Result<DeliveryState> {
+    word(row, index, DeliveryState::parse)
+}
+
 /// Reads `state, count`.
 pub(super) fn state_count(row: &Row<'_>) -> rusqlite::Result<(DeliveryState, u64)> {
-    Ok((word(row, 0, DeliveryState::parse)?, count(row.get(1)?)))
+    Ok((state(row, 0)?, count(row.get(1)?)))
 }
 
 /// Reads `number, ended, started_at, took_ms, status, message, response`.

@@ -48,6 +48,8 @@ struct Queue {
     units: VecDeque<Box<dyn Unit>>,
     commits: u64,
     finish_checkpoint: bool,
+    /// Those who wait until the log is emptied.
+    empty_log: Vec<oneshot::Sender<bool>>,
     closed: bool,
 }
 
@@ -164,6 +166,21 @@ impl Writer {
         self.shared.arrived.notify_one();
     }
 
+    /// Has everything moved out of the log and the log emptied, between two commits; whether it was, which it is not
+    /// while somebody reads what is in it.
+    pub(super) async fn empty_log(&self) -> Result<bool, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if queue.closed {
+                return Err(StoreError::Ended);
+            }
+            queue.empty_log.push(reply);
+        }
+        self.shared.arrived.notify_one();
+        answer.await.map_err(|_| StoreError::Ended)
+    }
+
     /// Takes nothing more; what is waiting is still written.
     pub(super) fn close(&self) {
         self.shared.lock().closed = true;
@@ -201,13 +218,20 @@ impl Writer {
                     return;
                 }
             }
-            let finish = {
+            let (finish, empty) = {
                 let mut queue = self.shared.lock();
                 queue.commits += 1;
-                std::mem::take(&mut queue.finish_checkpoint)
+                (std::mem::take(&mut queue.finish_checkpoint), std::mem::take(&mut queue.empty_log))
             };
             if finish {
                 checkpoint::passive(&committer.connection);
+            }
+            if !empty.is_empty() {
+                let emptied = checkpoint::empty(&committer.connection);
+                for waiting in empty {
+                    // Whoever asked may be gone; the log is empty all the same.
+                    let _ = waiting.send(emptied);
+                }
             }
         }
         checkpoint::truncate(&committer.connection);
@@ -224,7 +248,7 @@ impl Shared {
     fn next(&self) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
-            if !queue.requests.is_empty() || !queue.units.is_empty() || queue.finish_checkpoint {
+            if queue.has_work() {
                 let batch = queue.take();
                 self.metrics.wait(queue.requests.len());
                 return Some(batch);
@@ -267,6 +291,11 @@ impl Batch {
 }
 
 impl Queue {
+    fn has_work(&self) -> bool {
+        let of_log = self.finish_checkpoint || !self.empty_log.is_empty();
+        !self.requests.is_empty() || !self.units.is_empty() || of_log
+    }
+
     /// Whether so many bytes may wait as well; what waits alone may be of any size.
     fn has_room_for(&self, bytes: usize) -> bool {
         self.bytes == 0 || self.bytes + bytes <= WAITING_BYTES_MAX

@@ -12,7 +12,7 @@ use workhook::admin::api::wire;
 use workhook::app::{App, RunError};
 use workhook::clock::Clock;
 use workhook::config::{Config, Env};
-use workhook::store::{RejectedQuery, RejectedRow, Store};
+use workhook::store::{DiskFree, RejectedQuery, RejectedRow, Store};
 
 use super::{Post, until};
 
@@ -37,6 +37,7 @@ pub(crate) struct Builder {
     config: String,
     registry: Registry,
     clock: Clock,
+    disk: DiskFree,
     folder: Arc<TempDir>,
 }
 
@@ -47,6 +48,7 @@ impl TestApp {
             config: config.to_owned(),
             registry: Registry::default(),
             clock: Clock::system(),
+            disk: DiskFree::system(),
             folder: Arc::new(tempfile::tempdir().unwrap()),
         }
     }
@@ -141,6 +143,11 @@ impl Builder {
         Builder { clock: clock.clone(), ..self }
     }
 
+    /// On another disk.
+    pub(crate) fn disk(self, disk: DiskFree) -> Builder {
+        Builder { disk, ..self }
+    }
+
     /// With the store of an app that has stopped.
     pub(crate) fn folder(self, folder: Arc<TempDir>) -> Builder {
         Builder { folder, ..self }
@@ -160,7 +167,8 @@ impl Builder {
         ];
         let env: Env =
             settings.into_iter().filter_map(|(key, value)| Some((format!("WORKHOOK__{key}"), value?))).collect();
-        let config = Config::parse(Some(("test.toml", &text)), &env).unwrap_or_else(|error| panic!("{error}"));
+        let mut config = Config::parse(Some(("test.toml", &text)), &env).unwrap_or_else(|error| panic!("{error}"));
+        config.store.disk_free = self.disk;
         let app = App::build(config, self.registry, self.clock).await.unwrap();
         let (public, private, store) = (app.welcome().public, app.welcome().private, app.store());
         let stop = CancellationToken::new();

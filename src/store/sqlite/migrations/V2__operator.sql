@@ -62,5 +62,11 @@ ALTER TABLE rejected ADD COLUMN became BLOB;
 ALTER TABLE rejected ADD COLUMN became_at INTEGER;
 CREATE INDEX rejected_webhook ON rejected (webhook, id);
 
+-- What retention asks: whether a plan still speaks of a verdict.
+CREATE INDEX plans_verdict ON plans (verdict);
+
+-- Events that were removed before they were both planned and catalogued.
+CREATE TABLE gaps (position INTEGER PRIMARY KEY);
+
 -- The last event that can be found by its terms; how many events were removed.
 INSERT INTO marks (name, value) VALUES ('catalogued', 0), ('removed', 0);

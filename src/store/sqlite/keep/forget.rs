@@ -1,0 +1,183 @@
+//! Forgetting somebody or something: found on a connection that reads, removed on the one that writes.
+//!
+//! What always holds: what was removed is overwritten, in the database and in the catalogue's own tables; the
+//! write-ahead log is emptied afterwards by whoever calls.
+
+use rusqlite::{Connection, params};
+
+use super::super::{deliveries, rows};
+use super::remove;
+use crate::model::{Entity, Mention, Position};
+use crate::store::{ForgetAbout, ForgetStep, Forgotten};
+
+/// How many bytes of bodies are searched in one step, beside the last one.
+const BYTES_MAX: usize = 8 << 20;
+/// How many pages of the catalogue are written anew in one step.
+const MERGE_PAGES: i64 = 128;
+
+/// What a step is to remove.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Found {
+    positions: Vec<i64>,
+    rejected: Vec<i64>,
+    through: Option<Position>,
+}
+
+impl Found {
+    /// Whether there is nothing to remove.
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.positions.is_empty() && self.rejected.is_empty()
+    }
+
+    /// What it comes to.
+    pub(in super::super) fn counts(&self) -> Forgotten {
+        Forgotten { events: self.positions.len() as u64, rejected: self.rejected.len() as u64, through: self.through }
+    }
+}
+
+/// Finds what a step is to remove. Events never change, so that it is right for as long as they are there.
+pub(in super::super) fn find(connection: &Connection, step: &ForgetStep) -> rusqlite::Result<Found> {
+    let wanted = Wanted::of(&step.about);
+    let mut found = Found::default();
+    let mut statement = connection
+        .prepare_cached("SELECT position, entity, body FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")?;
+    let mut events = statement.query(params![step.after.0, rows::limit(step.limit)])?;
+    let (mut looked_at, mut bytes) = (0, 0);
+    while let Some(row) = events.next()? {
+        let (position, entity): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
+        let is_about = match &wanted {
+            Wanted::Entity(asked) => entity.is_some_and(|entity| Entity::from_stored(entity).is_meant_by(asked)),
+            Wanted::Person(mention) => {
+                let body = row.get_ref(2)?.as_blob()?;
+                bytes += body.len();
+                mention.is_in(body) || is_in_a_duplicate(connection, position, mention)?
+            }
+        };
+        if is_about {
+            found.positions.push(position);
+        }
+        looked_at += 1;
+        if looked_at == step.limit || bytes >= BYTES_MAX {
+            found.through = Some(Position(position));
+            break;
+        }
+    }
+    if step.after.0 == 0 {
+        found.rejected = rejected(connection, &wanted)?;
+    }
+    Ok(found)
+}
+
+enum Wanted<'a> {
+    Entity(&'a str),
+    Person(Mention),
+}
+
+impl<'a> Wanted<'a> {
+    fn of(about: &'a ForgetAbout) -> Wanted<'a> {
+        match about {
+            ForgetAbout::Entity(entity) => Wanted::Entity(entity.trim()),
+            ForgetAbout::Person(person) => Wanted::Person(Mention::of(person)),
+        }
+    }
+}
+
+fn is_in_a_duplicate(connection: &Connection, position: i64, mention: &Mention) -> rusqlite::Result<bool> {
+    let mut statement =
+        connection.prepare_cached("SELECT other_body FROM receipts WHERE position = ?1 AND other_body IS NOT NULL")?;
+    let mut bodies = statement.query([position])?;
+    while let Some(row) = bodies.next()? {
+        if mention.is_in(row.get_ref(0)?.as_blob()?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn rejected(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT id, brand, webhook, body FROM rejected ORDER BY id")?;
+    let mut requests = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = requests.next()? {
+        let body = row.get_ref(3)?.as_blob()?;
+        let is_about = match wanted {
+            Wanted::Person(mention) => mention.is_in(body),
+            Wanted::Entity(asked) => {
+                let (brand, webhook) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
+                Entity::all_in(body, brand, webhook).iter().any(|entity| entity.is_meant_by(asked))
+            }
+        };
+        if is_about {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Removes what was found, so that nothing of it stays in the pages that it was on.
+pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> rusqlite::Result<Forgotten> {
+    overwriting(connection, || {
+        blank(connection, found)?;
+        let mut forgotten = Forgotten { through: found.through, ..Forgotten::default() };
+        for position in &found.positions {
+            forgotten.events += u64::from(remove::event(connection, *position)?.event);
+        }
+        remove::trim_plans(connection, &found.positions)?;
+        let mut bytes = deliveries::mark(connection, "rejected_bytes")?;
+        for id in &found.rejected {
+            let mut delete = connection
+                .prepare_cached("DELETE FROM rejected WHERE id = ?1 RETURNING length(body) + length(headers)")?;
+            for size in delete.query_map([id], |row| row.get::<_, i64>(0))? {
+                bytes -= size?;
+                forgotten.rejected += 1;
+            }
+        }
+        deliveries::set_mark(connection, "rejected_bytes", bytes)?;
+        Ok(forgotten)
+    })
+}
+
+/// Overwrites what people wrote where it stands, before anything is removed: when rows go, SQLite moves their
+/// neighbours to other pages, and may leave a copy of those behind that are still to go.
+fn blank(connection: &Connection, found: &Found) -> rusqlite::Result<()> {
+    let mut event = connection.prepare_cached(
+        "UPDATE events SET headers = zeroblob(length(headers)), body = zeroblob(length(body)) WHERE position = ?1",
+    )?;
+    let mut receipt = connection
+        .prepare_cached("UPDATE receipts SET other_body = zeroblob(length(other_body)) WHERE position = ?1")?;
+    for position in &found.positions {
+        event.execute([position])?;
+        receipt.execute([position])?;
+    }
+    let mut rejected = connection.prepare_cached(
+        "UPDATE rejected SET headers = zeroblob(length(headers)), body = zeroblob(length(body)) WHERE id = ?1",
+    )?;
+    for id in &found.rejected {
+        rejected.execute([id])?;
+    }
+    Ok(())
+}
+
+/// Writes a part of the catalogue anew without what was removed from it, which until then is only marked as such;
+/// whether there is more.
+pub(in super::super) fn merge_catalogue(connection: &Connection) -> rusqlite::Result<bool> {
+    overwriting(connection, || {
+        let before = connection.total_changes();
+        // A negative number has all of it merged into one.
+        connection.prepare_cached("INSERT INTO terms (terms, rank) VALUES ('merge', ?1)")?.execute([-MERGE_PAGES])?;
+        // The statement itself counts as one.
+        Ok(connection.total_changes() - before > 1)
+    })
+}
+
+/// Has pages overwritten that are given up, while something is done.
+fn overwriting<T>(connection: &Connection, work: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    secure_delete(connection, "ON")?;
+    let done = work();
+    secure_delete(connection, "FAST")?;
+    done
+}
+
+fn secure_delete(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(&format!("PRAGMA secure_delete = {mode}"))?.query([])?.next().map(drop)
+}

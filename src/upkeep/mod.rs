@@ -1,0 +1,71 @@
+//! Upkeep: what runs by itself beside taking and handling events. It makes events findable, removes what is old, and
+//! says when something needs somebody.
+//!
+//! It knows no HTTP and no SQL. What always holds: it works in small steps, each followed by a pause in proportion to
+//! how long the step took, so that it never has more than a part of the writer; and what it decides is decided by pure
+//! functions, its loops only wait.
+
+mod catalogue;
+mod pace;
+mod refusals;
+mod retention;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch::{Receiver, Sender};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::model::HandlerName;
+use crate::store::Store;
+use crate::wake::Wakes;
+
+/// What can be set about upkeep.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// How long an event is kept; `None` for ever.
+    pub retention: Option<Duration>,
+    /// From how many bytes on the oldest events go; `None` is no bound.
+    pub max_size: Option<u64>,
+    /// Below how many free bytes of the disk nothing is taken any more.
+    pub min_free: u64,
+    /// The handlers that there are: what is pending for one of them is never removed.
+    pub handlers: Vec<HandlerName>,
+    /// The webhooks of which a silence is to be told, each with how long that is.
+    pub silences: Vec<(String, Duration)>,
+}
+
+/// What upkeep needs of the house.
+#[derive(Debug, Clone)]
+pub struct Upkeep {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    wakes: Wakes,
+    settings: Sender<Settings>,
+}
+
+impl Upkeep {
+    /// Upkeep that does not run yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock, wakes: Wakes, settings: Settings) -> Upkeep {
+        Upkeep { store, clock, wakes, settings: Sender::new(settings) }
+    }
+
+    /// Where other settings are put in while it runs; they hold from the next step on.
+    #[must_use]
+    pub fn settings(&self) -> Sender<Settings> {
+        self.settings.clone()
+    }
+
+    /// Runs until it is told to stop. A step that is under way is finished by the store.
+    pub async fn run(self, stop: CancellationToken) {
+        let settings: Receiver<Settings> = self.settings.subscribe();
+        tokio::join!(
+            catalogue::run(&self, &stop),
+            retention::run(&self, settings.clone(), &stop),
+            watch::run(&self, settings, &stop),
+        );
+    }
+}
