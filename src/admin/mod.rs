@@ -1,8 +1,7 @@
 //! The private door: what is kept, how it is going, and whether it is well.
 //!
-//! It knows no SQL and changes nothing yet. What always holds (promise 8): without a credential it speaks only to
-//! the machine that it runs on, and not to a web page that a browser there was led to; only whether it is alive and
-//! ready is told to anyone.
+//! It knows no SQL. What always holds (promise 8): without a credential it speaks only to the machine that it runs on,
+//! and not to a web page that a browser there was led to; only whether it is alive and ready is told to anyone.
 
 pub mod api;
 mod config;
@@ -27,9 +26,11 @@ use tower_http::timeout::TimeoutLayer;
 use self::guard::Guard;
 use crate::clock::Clock;
 use crate::connections::{self, Limits};
+use crate::contract::Webhooks;
 use crate::health::Health;
 use crate::model::HandlerName;
 use crate::store::Store;
+use crate::wake::Wakes;
 
 const LIMITS: Limits = Limits {
     connections: 256,
@@ -48,6 +49,8 @@ pub struct Admin {
     health: Health,
     guard: Guard,
     handlers: Arc<BTreeSet<HandlerName>>,
+    webhooks: Arc<Webhooks>,
+    wakes: Wakes,
 }
 
 impl Admin {
@@ -56,11 +59,14 @@ impl Admin {
     pub fn new(
         config: &Config,
         handlers: BTreeSet<HandlerName>,
+        webhooks: Webhooks,
         store: Arc<dyn Store>,
         clock: Clock,
         health: Health,
+        wakes: Wakes,
     ) -> Admin {
-        Admin { store, clock, health, guard: Guard::new(config.token.as_ref()), handlers: Arc::new(handlers) }
+        let guard = Guard::new(config.token.as_ref());
+        Admin { store, clock, health, guard, handlers: Arc::new(handlers), webhooks: Arc::new(webhooks), wakes }
     }
 
     /// The routes of the door.

@@ -200,9 +200,10 @@ impl App {
             handlers: consumers.iter().map(consumers::describe).collect(),
         };
         let drain_delay = config.ingest.drain_delay;
-        let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
         let names = consumers.iter().map(|consumer| consumer.name.clone()).collect();
-        let admin = Admin::new(&admin, names, Arc::clone(&store), clock.clone(), health.clone());
+        let (store_too, wakes_too) = (Arc::clone(&store), wakes.clone());
+        let admin = Admin::new(&admin, names, webhooks.clone(), store_too, clock.clone(), health.clone(), wakes_too);
+        let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle() };
         Ok(App { ingest, admin, house, consumers, public, private, drain_delay, threads, welcome })

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong use or configuration.
 
+mod ask;
 mod check;
 mod client;
 mod deliveries;
@@ -9,6 +10,7 @@ mod demo;
 mod events;
 mod health;
 mod output;
+mod progress;
 mod send;
 mod serve;
 

@@ -1,10 +1,11 @@
 //! Deliveries and their attempts.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A list of deliveries, the newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Deliveries {
     /// The deliveries.
     pub deliveries: Vec<Delivery>,
@@ -14,7 +15,7 @@ pub struct Deliveries {
 }
 
 /// One event for one handler.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
     /// Its id.
     pub id: i64,
@@ -55,7 +56,7 @@ pub struct Delivery {
 }
 
 /// One try.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Its number, from 1.
     pub number: u32,

@@ -1,12 +1,13 @@
 //! Events.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Delivery, StateCount};
 
 /// A list of events, the newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Events {
     /// The events.
     pub events: Vec<EventSummary>,
@@ -16,7 +17,7 @@ pub struct Events {
 }
 
 /// An event in a list.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EventSummary {
     /// Its id.
     pub id: String,
@@ -50,7 +51,7 @@ pub struct EventSummary {
 }
 
 /// Everything that is known of an event, but for its body.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EventDetail {
     /// What a list says of it.
     #[serde(flatten)]
@@ -80,7 +81,7 @@ pub struct EventDetail {
 }
 
 /// One request that an event came by.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
     /// When.
     pub received_at: Timestamp,
@@ -100,7 +101,7 @@ pub struct Receipt {
 }
 
 /// Why a handler did not get an event.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NotRouted {
     /// The handler.
     pub handler: String,

@@ -1,12 +1,13 @@
 //! How it is going.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StateCount;
 
 /// How it is going.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// Whether it is ready.
     pub ready: bool,
@@ -29,7 +30,7 @@ pub struct Health {
 }
 
 /// How often somebody was turned away.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TurnedAway {
     /// Why, as a short word.
     pub code: String,

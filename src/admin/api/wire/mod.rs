@@ -12,17 +12,18 @@ pub use deliveries::*;
 pub use events::*;
 pub use health::*;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a request failed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// What was wrong, and what would be right.
     pub error: String,
 }
 
 /// How many are in a state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateCount {
     /// The state: `pending`, `delivered`, `dead` or `cancelled`.
     pub state: String,
