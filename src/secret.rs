@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
+/// How much of a hash is shown, in bytes.
+const MARK_LEN: usize = 4;
+
 /// A credential.
 #[derive(Clone)]
 pub struct Secret(SecretString);
@@ -76,6 +79,12 @@ impl Fingerprint {
     #[must_use]
     pub fn of(credential: &[u8]) -> Fingerprint {
         Fingerprint(Sha256::digest(credential).into())
+    }
+
+    /// The beginning of the hash, in hexadecimal: tells credentials apart where they must not be shown.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        self.0[..MARK_LEN].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether it is of the same credential; takes the same time either way.

@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -51,6 +52,7 @@ pub struct Admin {
     handlers: Arc<BTreeSet<HandlerName>>,
     webhooks: Arc<Webhooks>,
     wakes: Wakes,
+    waiting: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -66,7 +68,9 @@ impl Admin {
         wakes: Wakes,
     ) -> Admin {
         let guard = Guard::new(config.token.as_ref());
-        Admin { store, clock, health, guard, handlers: Arc::new(handlers), webhooks: Arc::new(webhooks), wakes }
+        let (handlers, webhooks) = (Arc::new(handlers), Arc::new(webhooks));
+        let waiting = Arc::new(Semaphore::new(api::WAITING_MAX));
+        Admin { store, clock, health, guard, handlers, webhooks, wakes, waiting }
     }
 
     /// The routes of the door.

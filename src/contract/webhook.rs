@@ -64,6 +64,12 @@ impl Token {
         let visible = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
         (visible && !text.is_empty() && text.trim() == text).then(|| Token(Fingerprint::of(text.as_bytes())))
     }
+
+    /// By what it is told apart from others where it must not be shown.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        self.0.mark()
+    }
 }
 
 /// One configured webhook.
@@ -140,6 +146,11 @@ impl Webhooks {
     /// Each webhook.
     pub fn iter(&self) -> impl Iterator<Item = &Webhook> {
         self.0.iter()
+    }
+
+    /// The webhook of a name, where it takes this brand and claimed webhook id.
+    pub(super) fn named(&self, name: &str, brand: Brand, claimed_id: Option<&str>) -> Option<&Webhook> {
+        self.0.iter().find(|webhook| webhook.takes(Some(name), brand, claimed_id))
     }
 
     /// The one webhook that a request is for, by all that is known before its body is read.

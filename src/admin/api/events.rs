@@ -1,5 +1,7 @@
 //! Events: lists, and the whole story of one.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::told::{detail, summary_of_row};
+use super::wait::{self, WAIT_MAX_SECONDS};
 use super::{Admin, Error, Query, Route, limit, wire};
 use crate::model::{EventFilter, EventId, EventOutcome, EventRecord, NameFilter, Position};
 use crate::store::{EventQuery, Start};
@@ -39,6 +42,8 @@ struct ListEvents {
     before: Option<i64>,
     /// Only those after this position, the oldest first.
     after: Option<i64>,
+    /// With `after`: for how many seconds to wait for one that comes, at most 25.
+    wait: Option<u64>,
     /// Only those of this name, or of any name of an object: `Issue.Update`, `Issue.*`.
     #[schemars(with = "Option<String>")]
     name: Option<NameFilter>,
@@ -60,6 +65,17 @@ struct ListEvents {
 }
 
 impl ListEvents {
+    fn wait(&self) -> Result<Option<Duration>, Error> {
+        match (self.wait, self.after) {
+            (None, _) => Ok(None),
+            (Some(seconds @ ..=WAIT_MAX_SECONDS), Some(_)) => Ok(Some(Duration::from_secs(seconds))),
+            (Some(_), None) => Err(Error::BadRequest("wait goes with after".to_owned())),
+            (Some(seconds), _) => {
+                Err(Error::BadRequest(format!("wait is {seconds}; it can be 0 to {WAIT_MAX_SECONDS} seconds")))
+            }
+        }
+    }
+
     fn query(self) -> Result<EventQuery, Error> {
         let start = match (self.before, self.after) {
             (None, None) => Start::Newest,
@@ -75,7 +91,12 @@ impl ListEvents {
 }
 
 async fn list(State(admin): State<Admin>, Query(asked): Query<ListEvents>) -> Result<Json<wire::Events>, Error> {
-    let page = admin.store.events(asked.query()?).await?;
+    let wait = asked.wait()?;
+    let query = asked.query()?;
+    let page = match wait {
+        Some(wait) => wait::for_events(&admin, query, wait).await?,
+        None => admin.store.events(query).await?,
+    };
     Ok(Json(wire::Events { events: page.items.iter().map(summary_of_row).collect(), next: page.next }))
 }
 

@@ -6,13 +6,18 @@
 mod asked;
 mod deliveries;
 mod events;
+mod forget;
 mod health;
 mod openapi;
+mod rejected;
 mod route;
 mod told;
+mod wait;
+mod webhooks;
 pub mod wire;
 
 pub(super) use health::ready;
+pub(super) use wait::WAITING_MAX;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -44,7 +49,18 @@ pub(super) fn router() -> Router<Admin> {
 fn routes() -> Vec<Route> {
     let document = Route::get("/api/v1/openapi.json", "This description.", openapi::openapi);
     let document = vec![document.answers::<serde_json::Value>()];
-    [document, health::routes(), events::routes(), deliveries::routes()].into_iter().flatten().collect()
+    [
+        document,
+        health::routes(),
+        events::routes(),
+        deliveries::routes(),
+        rejected::routes(),
+        webhooks::routes(),
+        forget::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Why a request of the API failed.
@@ -64,6 +80,10 @@ pub(super) enum Error {
     TooLarge,
     /// It can be understood, and cannot be done.
     CannotBeDone(String),
+    /// Too many wait already.
+    TooMany,
+    /// The service is about to stop.
+    Stopping,
     /// The store did not answer.
     Unavailable(StoreError),
 }
@@ -88,6 +108,8 @@ impl IntoResponse for Error {
             Error::NotFound(what) => (StatusCode::NOT_FOUND, what),
             Error::BadRequest(what) => (StatusCode::BAD_REQUEST, what),
             Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_MAX} bytes")),
+            Error::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too many wait already; ask without `wait`".to_owned()),
+            Error::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "workhook is about to stop".to_owned()),
             Error::CannotBeDone(why) => (StatusCode::UNPROCESSABLE_ENTITY, why),
             Error::Unavailable(error) => {
                 tracing::warn!(error = with_causes(&error), "the API could not reach the store");

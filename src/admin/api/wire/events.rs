@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Delivery, StateCount};
 
-/// A list of events, the newest first.
+/// A list of events: the newest first, or after a position the oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Events {
     /// The events.
     pub events: Vec<EventSummary>,
-    /// What to give as `before` for those that follow; absent where there are none.
+    /// What to give as `before`, or as `after` where that was given, for those that follow; absent where there are
+    /// none. With `wait` it is always there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
 }

@@ -4,13 +4,19 @@
 
 mod deliveries;
 mod events;
+mod forget;
 mod handlers;
 mod health;
+mod rejected;
 mod replays;
+mod webhooks;
 
 pub use deliveries::*;
 pub use events::*;
+pub use forget::*;
 pub use health::*;
+pub use rejected::*;
+pub use webhooks::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
