@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::client::Ask;
-use super::{Done, Form, output};
+use super::{Done, Form, output, table};
 use crate::admin::api::wire;
 use crate::config::Config;
 use crate::contract::EventName;
@@ -77,7 +77,7 @@ impl List {
             return Ok(());
         }
         let rows: Vec<_> = list.events.iter().map(row).collect();
-        output::table(&["ID", "RECEIVED", "EVENT", "BRAND", "HANDLED", "ABOUT"], &rows, 60);
+        table::print(&["ID", "RECEIVED", "EVENT", "BRAND", "HANDLED", "ABOUT"], &rows);
         if let Some(next) = list.next {
             output::line(format!("more: --before {next}"));
         }

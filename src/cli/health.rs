@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::client::Ask;
-use super::{Done, Failed, Form, output};
+use super::{Done, Failed, Form, output, table};
 use crate::admin::api::wire;
 use crate::config::Config;
 
@@ -55,7 +55,7 @@ fn print(health: &wire::Health) {
     if !health.turned_away.is_empty() {
         output::line("turned away, the latest first:");
         let rows: Vec<_> = health.turned_away.iter().map(turned_away).collect();
-        output::table(&["COUNT", "WHY", "FROM", "LAST", "WEBHOOK ID"], &rows, 40);
+        table::print(&["COUNT", "WHY", "FROM", "LAST", "WEBHOOK ID"], &rows);
     }
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod check;
 mod command;
+mod documents;
 mod door;
 mod help;
 mod logs;
