@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::Method;
 use serde::Serialize;
@@ -36,6 +36,11 @@ pub(super) struct Client {
     token: Option<Secret>,
     http: reqwest::Client,
 }
+
+/// Nobody answers, or nobody can at the moment.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Away(String);
 
 impl Ask {
     pub(super) fn client(&self, config: &Config) -> anyhow::Result<Client> {
@@ -70,9 +75,8 @@ impl Client {
     }
 
     async fn read<T: DeserializeOwned>(&self, response: reqwest::Response) -> anyhow::Result<T> {
-        response
-            .json()
-            .await
+        let answer = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&answer)
             .with_context(|| format!("the answer of {} is not understood; is it another version?", self.base))
     }
 
@@ -109,10 +113,14 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
-        match response.json::<wire::Failure>().await {
-            Ok(failure) => bail!("{}", failure.error),
-            Err(_) => bail!("{} answered {status}", self.base),
+        let why = match response.json::<wire::Failure>().await {
+            Ok(failure) => failure.error,
+            Err(_) => format!("{} answered {status}", self.base),
+        };
+        if status.is_server_error() {
+            return Err(Away(why).into());
         }
+        bail!(why)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
@@ -122,10 +130,11 @@ impl Client {
             text = error.to_string();
             cause = error.source();
         }
-        anyhow!(
+        let away = format!(
             "no workhook answers at {} ({text}); is `workhook serve` running, and is admin.listen the same?",
             self.base
-        )
+        );
+        Away(away).into()
     }
 }
 
