@@ -8,9 +8,6 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
-/// How much of a hash is shown, in bytes.
-const MARK_LEN: usize = 4;
-
 /// A credential.
 #[derive(Clone)]
 pub struct Secret(SecretString);
@@ -81,16 +78,27 @@ impl Fingerprint {
         Fingerprint(Sha256::digest(credential).into())
     }
 
-    /// The beginning of the hash, in hexadecimal: tells credentials apart where they must not be shown.
+    /// The beginning of the hash.
     #[must_use]
-    pub fn mark(&self) -> String {
-        self.0[..MARK_LEN].iter().map(|byte| format!("{byte:02x}")).collect()
+    pub fn mark(&self) -> Mark {
+        let [a, b, c, d, ..] = self.0;
+        Mark([a, b, c, d])
     }
 
     /// Whether it is of the same credential; takes the same time either way.
     #[must_use]
     pub fn matches(&self, other: &Fingerprint) -> Choice {
         self.0.ct_eq(&other.0)
+    }
+}
+
+/// The beginning of a credential's hash, in hexadecimal: tells credentials apart where they must not be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mark([u8; 4]);
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

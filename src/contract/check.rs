@@ -19,6 +19,7 @@ use super::kept::KeptHeaders;
 use super::keys::{self, Keys, Occurrence};
 use super::skim::{self, BodyFault, Skimmed, Subject};
 use super::webhook::{Webhook, WebhookName, Webhooks};
+use crate::secret::Mark;
 
 mod notice;
 
@@ -93,6 +94,7 @@ struct Common {
 #[derive(Debug, Clone, Copy)]
 pub struct Admitted<'a> {
     webhook: &'a Webhook,
+    token: Option<Mark>,
     brand: Brand,
     head: RawHead<'a>,
 }
@@ -115,17 +117,17 @@ pub fn admit<'a>(head: RawHead<'a>, webhooks: &'a Webhooks) -> Result<Admitted<'
     let headers = Headers::new(head.headers, brand);
     let token = headers.token()?;
     let claimed_id = headers.well_formed_webhook_id();
-    let webhook = webhooks.find(head.path, brand, claimed_id, token).ok_or(match token {
+    let (webhook, token) = webhooks.find(head.path, brand, claimed_id, token).ok_or(match token {
         Some(_) => Refusal::WrongToken(brand),
         None => Refusal::NoToken(brand),
     })?;
-    Ok(Admitted { webhook, brand, head })
+    Ok(Admitted { webhook, token, brand, head })
 }
 
 impl<'a> Admitted<'a> {
     /// A request that was let in when it came, for a webhook that still takes it.
     pub(super) fn again(webhook: &'a Webhook, brand: Brand, head: RawHead<'a>) -> Admitted<'a> {
-        Admitted { webhook, brand, head }
+        Admitted { webhook, token: None, brand, head }
     }
 }
 
@@ -134,6 +136,12 @@ impl Admitted<'_> {
     #[must_use]
     pub fn webhook(&self) -> &WebhookName {
         &self.webhook.name
+    }
+
+    /// Which of its tokens was sent; `None` where it was let in without one.
+    #[must_use]
+    pub fn token(&self) -> Option<Mark> {
+        self.token
     }
 
     /// Judges headers and body together.

@@ -9,7 +9,7 @@ use subtle::Choice;
 use thiserror::Error;
 
 use super::brand::Brand;
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Mark};
 
 /// What stands for a webhook with our own notices; no configured one may have the name.
 const OWN: &str = "workhook";
@@ -67,7 +67,7 @@ impl Token {
 
     /// By what it is told apart from others where it must not be shown.
     #[must_use]
-    pub fn mark(&self) -> String {
+    pub fn mark(&self) -> Mark {
         self.0.mark()
     }
 }
@@ -153,14 +153,15 @@ impl Webhooks {
         self.0.iter().find(|webhook| webhook.takes(Some(name), brand, claimed_id))
     }
 
-    /// The one webhook that a request is for, by all that is known before its body is read.
+    /// The one webhook that a request is for, by all that is known before its body is read, and which of its tokens was
+    /// sent.
     pub(super) fn find(
         &self,
         path: Option<&str>,
         brand: Brand,
         claimed_id: Option<&str>,
         token: Option<&[u8]>,
-    ) -> Option<&Webhook> {
+    ) -> Option<(&Webhook, Option<Mark>)> {
         let candidates = self.0.iter().filter(|webhook| webhook.takes(path, brand, claimed_id));
         let given = token.map(Fingerprint::of);
         let mut found = None;
@@ -170,7 +171,7 @@ impl Webhooks {
             // A token that was sent is looked at even where none is needed, unless there is none to compare it with.
             let open = webhook.tokenless && path.is_some() && (token.is_none() || webhook.tokens.is_empty());
             if matches || open {
-                found = Some(webhook);
+                found = Some((webhook, given.as_ref().filter(|_| matches).map(Fingerprint::mark)));
                 count += 1;
             }
         }
@@ -199,7 +200,11 @@ mod tests {
     #[track_caller]
     fn check(webhooks: &Webhooks, path: Option<&str>, id: Option<&str>, token: Option<&str>, expected: Option<&str>) {
         let found = webhooks.find(path, Brand::Leiga, id, token.map(str::as_bytes));
-        assert_eq!(found.map(|webhook| webhook.name.as_str()), expected);
+        assert_eq!(found.map(|(webhook, _)| webhook.name.as_str()), expected);
+        if let Some((webhook, mark)) = found {
+            let sent = token.filter(|_| !webhook.tokens.is_empty()).and_then(Token::parse);
+            assert_eq!(mark, sent.map(|token| token.mark()), "which token it was");
+        }
     }
 
     #[test]

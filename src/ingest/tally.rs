@@ -1,6 +1,7 @@
-//! Counting those who were turned away, without letting them write.
+//! Counting those who were turned away, without letting them write, and the uses of tokens.
 //!
-//! What anybody on the network can cause is counted in memory, under a bound, and written and logged once a second.
+//! What anybody on the network can cause is counted in memory, under a bound, and written and logged once a second. So are
+//! uses, of which there are no more kinds than tokens.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{RefusalCount, Store};
+use crate::contract::WebhookName;
+use crate::secret::Mark;
+use crate::store::{RefusalCount, Store, TokenUse};
 use crate::telemetry::with_causes;
 
 /// How many kinds are told apart between two writes; the rest is counted as from elsewhere.
@@ -20,7 +23,10 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// The counts since the last write.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<HashMap<Kind, (u64, Timestamp)>>);
+pub(super) struct Tally {
+    turned_away: Mutex<HashMap<Kind, (u64, Timestamp)>>,
+    uses: Mutex<HashMap<(WebhookName, Option<Mark>), (u64, Timestamp)>>,
+}
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Kind {
@@ -32,7 +38,7 @@ struct Kind {
 impl Tally {
     /// Counts one.
     pub(super) fn count(&self, code: &'static str, peer: IpAddr, claimed_webhook_id: &str, now: Timestamp) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kind = Kind { code, peer: Some(peer), claimed_webhook_id: claimed_webhook_id.to_owned() };
         if counts.len() >= KINDS_MAX && !counts.contains_key(&kind) {
             kind = Kind { code, peer: None, claimed_webhook_id: String::new() };
@@ -42,8 +48,27 @@ impl Tally {
         *last_at = now.max(*last_at);
     }
 
+    /// Counts a request that came in by a token of a webhook, or without one.
+    pub(super) fn used(&self, webhook: &WebhookName, token: Option<Mark>, now: Timestamp) {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, last_at) = uses.entry((webhook.clone(), token)).or_insert((0, now));
+        *count += 1;
+        *last_at = now.max(*last_at);
+    }
+
+    fn take_uses(&self) -> Vec<TokenUse> {
+        let uses = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
+        let used = |((webhook, token), (count, last_at)): ((WebhookName, Option<Mark>), _)| TokenUse {
+            webhook: webhook.to_string(),
+            token: token.map(|token| token.to_string()).unwrap_or_default(),
+            count,
+            last_at,
+        };
+        uses.into_iter().map(used).collect()
+    }
+
     fn take(&self) -> Vec<RefusalCount> {
-        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = std::mem::take(&mut *self.turned_away.lock().unwrap_or_else(PoisonError::into_inner));
         counts.into_iter().map(|(kind, (count, last_at))| refusals(kind, count, last_at)).collect()
     }
 }
@@ -68,6 +93,12 @@ pub(super) async fn run(tally: Arc<Tally>, store: Arc<dyn Store>, stop: Cancella
             if let Err(error) = store.count_refusals(counts).await {
                 tracing::warn!(error = with_causes(&error), "counts of requests that were turned away were not kept");
             }
+        }
+        let uses = tally.take_uses();
+        if !uses.is_empty()
+            && let Err(error) = store.count_uses(uses).await
+        {
+            tracing::warn!(error = with_causes(&error), "counts of the uses of tokens were not kept");
         }
         if stopping {
             return;

@@ -1,7 +1,8 @@
 //! The examples of the documents are run, and print what the documents say.
 //!
 //! A block of `console` is a talk with a shell: `$ ` begins a command, and the lines below are what it prints. There `…`
-//! stands for any text, and alone on a line for any lines; nothing below a command is any output. Each command has to end
+//! stands for any text, and alone on a line for any lines; how many spaces there are does not matter; nothing below a
+//! command is any output. Each command has to end
 //! with exit code 0. They are run in order against one service for each document, which [`service`] prepares; `$EVENT`
 //! is an event with a dead letter, `$DELIVERY` that dead letter, `$REJECTED` a rejected request.
 
@@ -51,9 +52,17 @@ fn is_told(told: &[String], printed: &[&str]) -> bool {
     match (told.split_first(), printed.split_first()) {
         (None, None) => true,
         (Some((line, rest)), _) if line == "…" => (0..=printed.len()).any(|skip| is_told(rest, &printed[skip..])),
-        (Some((line, told)), Some((other, printed))) => is_line(line, other.trim_end()) && is_told(told, printed),
+        (Some((line, told)), Some((other, printed))) => {
+            is_line(&spaced(line), &spaced(other)) && is_told(told, printed)
+        }
         _ => false,
     }
+}
+
+/// A line with one space where there are some.
+fn spaced(line: &str) -> String {
+    let indented = if line.starts_with(' ') { " " } else { "" };
+    format!("{indented}{}", line.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn is_line(told: &str, printed: &str) -> bool {
@@ -151,4 +160,6 @@ fn an_example_is_read_with_what_it_prints_and_a_difference_is_told() {
     check(&["a"], &["a", "b"], false);
     check(&["a", "b"], &["a"], false);
     check(&["a…z"], &["abc"], false);
+    check(&["a  b …"], &["a      b  c"], true);
+    check(&["a"], &["  a"], false);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use workhook::admin::api::wire;
 use workhook::contract::Brand;
 
-use crate::support::{Post, TestApp};
+use crate::support::{Post, TestApp, until};
 
 /// Sends JSON to the API.
 async fn post(app: &TestApp, path: &str, body: &Value) -> (u16, Value) {
@@ -98,7 +98,7 @@ async fn a_page_of_another_site_and_a_body_without_end_change_nothing() {
 }
 
 #[tokio::test]
-async fn each_configured_webhook_is_told_and_no_token() {
+async fn each_configured_webhook_is_told_with_the_uses_of_its_tokens_and_no_token() {
     let app = TestApp::with("[[webhook]]\nname = \"zappy\"\nbrand = \"workzappy\"\ntokens = [\"one\", \"two\"]")
         .start()
         .await;
@@ -106,5 +106,16 @@ async fn each_configured_webhook_is_told_and_no_token() {
     let names: Vec<_> = list.webhooks.iter().map(|webhook| (webhook.name.as_str(), webhook.tokens.len())).collect();
     assert_eq!(names, [("zappy", 2), ("product", 1)]);
     assert!(list.webhooks[0].tokens.iter().all(|token| token.configured && token.token.len() == 8), "{list:?}");
+    for token in ["one", "one", "two"] {
+        app.send(Post::new(Brand::WorkZappy, "Issue.Update").set("Token", token)).await;
+    }
+    let uses = || async {
+        let list: wire::Webhooks = app.api("webhooks").await;
+        let counts: Vec<u64> = list.webhooks[0].tokens.iter().map(|token| token.count).collect();
+        (counts == [2, 1] && list.webhooks[0].last_request.is_some()).then_some(list)
+    };
+    let list = until("the uses are counted", uses).await;
+    assert_eq!((list.webhooks[1].tokens[0].count, list.webhooks[1].last_request), (0, None));
+    assert_eq!(app.health().await.webhooks.len(), 2);
     app.stop().await;
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::told::state_count;
-use super::{Admin, Error, Route, wire};
+use super::{Admin, Error, Route, webhooks, wire};
 use crate::clock::between;
 
 /// How many of those who were turned away are told.
@@ -50,5 +50,6 @@ async fn health(State(admin): State<Admin>) -> Result<Json<wire::Health>, Error>
                 last_at: refusal.last_at,
             })
             .collect(),
+        webhooks: webhooks::told(&admin).await?,
     }))
 }

@@ -13,13 +13,18 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn list(State(admin): State<Admin>) -> Result<Json<wire::Webhooks>, Error> {
-    let uses = admin.store.token_uses().await?;
-    Ok(Json(wire::Webhooks { webhooks: admin.webhooks.iter().map(|webhook| told(webhook, &uses)).collect() }))
+    Ok(Json(wire::Webhooks { webhooks: told(&admin).await? }))
 }
 
-fn told(webhook: &Webhook, uses: &[TokenUse]) -> wire::Webhook {
+/// Each configured webhook, with the uses of its tokens.
+pub(super) async fn told(admin: &Admin) -> Result<Vec<wire::Webhook>, Error> {
+    let uses = admin.store.token_uses().await?;
+    Ok(admin.webhooks.iter().map(|own| webhook(own, &uses)).collect())
+}
+
+fn webhook(webhook: &Webhook, uses: &[TokenUse]) -> wire::Webhook {
     let own: Vec<_> = uses.iter().filter(|used| used.webhook == webhook.name.as_str()).collect();
-    let configured: Vec<String> = webhook.tokens.iter().map(|token| token.mark()).collect();
+    let configured: Vec<String> = webhook.tokens.iter().map(|token| token.mark().to_string()).collect();
     let mut tokens: Vec<wire::TokenUse> = configured
         .iter()
         .map(|token| wire::TokenUse { token: token.clone(), configured: true, count: 0, last_at: None })

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StateCount;
+use super::{StateCount, Webhook};
 
 /// How it is going.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,9 @@ pub struct Health {
     pub rejected: u64,
     /// Those who were turned away, the latest first.
     pub turned_away: Vec<TurnedAway>,
+    /// The configured webhooks, with the uses of their tokens.
+    #[serde(default)]
+    pub webhooks: Vec<Webhook>,
 }
 
 /// How often somebody was turned away.
