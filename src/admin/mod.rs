@@ -38,6 +38,7 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_secs(75),
     head: Duration::from_secs(5),
     overload: b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+    half_close: false,
 };
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -75,6 +75,7 @@ impl Ingest {
             idle: self.config.idle_timeout,
             head: self.config.body_deadline,
             overload: answer::OVERLOAD,
+            half_close: true,
         };
         let counting = CancellationToken::new();
         let count = tally::run(Arc::clone(&self.tally), Arc::clone(&self.store), counting.clone());

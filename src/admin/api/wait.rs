@@ -2,7 +2,7 @@
 //!
 //! A hint says when to look, and the store what there is. It is looked at unasked as well, for what others write.
 //! What always holds: so many wait at the most, none for longer than it asked, and one whose peer leaves is dropped at
-//! its next wait, with all that it held.
+//! once, with all that it held: the door takes a closed connection for that.
 
 use std::time::Duration;
 
