@@ -24,9 +24,14 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The counts since the last write.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    turned_away: Mutex<HashMap<Kind, (u64, Timestamp)>>,
-    uses: Mutex<HashMap<(WebhookName, Option<Mark>), (u64, Timestamp)>>,
+    turned_away: Mutex<HashMap<Kind, Sum>>,
+    uses: Mutex<HashMap<Used, Sum>>,
 }
+
+/// How many, and when last.
+type Sum = (u64, Timestamp);
+/// Which token of which webhook; `None` where there was none.
+type Used = (WebhookName, Option<Mark>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Kind {
@@ -58,7 +63,7 @@ impl Tally {
 
     fn take_uses(&self) -> Vec<TokenUse> {
         let uses = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
-        let used = |((webhook, token), (count, last_at)): ((WebhookName, Option<Mark>), _)| TokenUse {
+        let used = |((webhook, token), (count, last_at)): (Used, Sum)| TokenUse {
             webhook: webhook.to_string(),
             token: token.map(|token| token.to_string()).unwrap_or_default(),
             count,

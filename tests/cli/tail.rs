@@ -1,8 +1,9 @@
 //! `workhook events tail`: events as they come, whatever happens to the service meanwhile.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::support::place::{Process, start};
 use crate::support::{Heard, Place, Service, json_lines, until};

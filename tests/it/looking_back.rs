@@ -1,7 +1,9 @@
 //! What the API finds again: events by every filter, in both directions, and as they come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use workhook::admin::api::wire;
 use workhook::contract::Brand;
 
@@ -126,7 +128,7 @@ async fn only_so_many_wait_and_one_that_leaves_makes_room() {
     let waiting: Vec<_> = (0..66).map(|_| tokio::spawn(client.get(&url).send())).collect();
     let turned_away = || async { (waiting.iter().filter(|one| one.is_finished()).count() == 2).then_some(()) };
     until("two are turned away", turned_away).await;
-    let (turned_away, mut waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|one| one.is_finished());
+    let (turned_away, mut waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(JoinHandle::is_finished);
     for one in turned_away {
         assert_eq!(one.await.unwrap().unwrap().status(), 429);
     }

@@ -51,7 +51,7 @@ impl Route {
 
     /// With a query of this shape.
     pub(super) fn query<Q: JsonSchema>(self) -> Route {
-        Route { query: Some(|generator| generator.root_schema_for::<Q>()), ..self }
+        Route { query: Some(SchemaGenerator::root_schema_for::<Q>), ..self }
     }
 
     /// With a body of this shape.
