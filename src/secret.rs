@@ -78,27 +78,17 @@ impl Fingerprint {
         Fingerprint(Sha256::digest(credential).into())
     }
 
-    /// The beginning of the hash.
+    /// The first eight digits of the hash, to tell credentials apart by. A credential that can be guessed can be
+    /// guessed by it.
     #[must_use]
-    pub fn mark(&self) -> Mark {
-        let [a, b, c, d, ..] = self.0;
-        Mark([a, b, c, d])
+    pub fn beginning(&self) -> [u8; 4] {
+        [self.0[0], self.0[1], self.0[2], self.0[3]]
     }
 
     /// Whether it is of the same credential; takes the same time either way.
     #[must_use]
     pub fn matches(&self, other: &Fingerprint) -> Choice {
         self.0.ct_eq(&other.0)
-    }
-}
-
-/// The beginning of a credential's hash, in hexadecimal: tells credentials apart where they must not be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Mark([u8; 4]);
-
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

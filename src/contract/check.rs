@@ -18,8 +18,7 @@ use super::head::{self, Fields, HeadFault, Headers, Note, Refusal};
 use super::kept::KeptHeaders;
 use super::keys::{self, Keys, Occurrence};
 use super::skim::{self, BodyFault, Skimmed, Subject};
-use super::webhook::{Webhook, WebhookName, Webhooks};
-use crate::secret::Mark;
+use super::webhook::{TokenLabel, Webhook, WebhookName, Webhooks};
 
 mod notice;
 
@@ -94,7 +93,7 @@ struct Common {
 #[derive(Debug, Clone, Copy)]
 pub struct Admitted<'a> {
     webhook: &'a Webhook,
-    token: Option<Mark>,
+    token: TokenLabel,
     brand: Brand,
     head: RawHead<'a>,
 }
@@ -115,9 +114,9 @@ pub fn check(raw: RawRequest<'_>, webhooks: &Webhooks) -> Result<Accepted, NotAc
 pub fn admit<'a>(head: RawHead<'a>, webhooks: &'a Webhooks) -> Result<Admitted<'a>, Refusal> {
     let brand = head::family(head.headers)?;
     let headers = Headers::new(head.headers, brand);
-    let token = headers.token()?;
+    let given = headers.token()?;
     let claimed_id = headers.well_formed_webhook_id();
-    let (webhook, token) = webhooks.find(head.path, brand, claimed_id, token).ok_or(match token {
+    let (webhook, token) = webhooks.find(head.path, brand, claimed_id, given).ok_or(match given {
         Some(_) => Refusal::WrongToken(brand),
         None => Refusal::NoToken(brand),
     })?;
@@ -126,8 +125,8 @@ pub fn admit<'a>(head: RawHead<'a>, webhooks: &'a Webhooks) -> Result<Admitted<'
 
 impl<'a> Admitted<'a> {
     /// A request that was let in when it came, for a webhook that still takes it.
-    pub(super) fn again(webhook: &'a Webhook, brand: Brand, head: RawHead<'a>) -> Admitted<'a> {
-        Admitted { webhook, token: None, brand, head }
+    pub(super) fn again((webhook, token): (&'a Webhook, TokenLabel), brand: Brand, head: RawHead<'a>) -> Admitted<'a> {
+        Admitted { webhook, token, brand, head }
     }
 }
 
@@ -138,9 +137,9 @@ impl Admitted<'_> {
         &self.webhook.name
     }
 
-    /// Which of its tokens was sent; `None` where it was let in without one.
+    /// The token that let it in.
     #[must_use]
-    pub fn token(&self) -> Option<Mark> {
+    pub fn token(&self) -> TokenLabel {
         self.token
     }
 

@@ -35,4 +35,4 @@ pub use objects::*;
 pub use read::{Misfit, Read, Reader};
 pub use skim::Subject;
 pub use views::*;
-pub use webhook::{NAME_MAX_LEN, Token, Webhook, WebhookName, Webhooks, WebhooksError, is_name};
+pub use webhook::{NAME_MAX_LEN, Token, TokenLabel, Webhook, WebhookName, Webhooks, WebhooksError, is_name};

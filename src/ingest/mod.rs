@@ -13,6 +13,7 @@ mod config;
 mod peer;
 mod receive;
 mod tally;
+mod uses;
 
 pub use config::Config;
 
@@ -27,6 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::answer::Answer;
 use self::body::Budget;
 use self::tally::Tally;
+use self::uses::Uses;
 use crate::clock::Clock;
 use crate::connections::{self, Limits};
 use crate::contract::Webhooks;
@@ -43,6 +45,7 @@ pub struct Ingest {
     health: Health,
     budget: Budget,
     tally: Arc<Tally>,
+    uses: Arc<Uses>,
 }
 
 impl Ingest {
@@ -51,7 +54,7 @@ impl Ingest {
     pub fn new(config: Config, webhooks: Webhooks, store: Arc<dyn Store>, clock: Clock, health: Health) -> Ingest {
         let budget = Budget::new(config.max_in_flight);
         let (config, webhooks) = (Arc::new(config), Arc::new(webhooks));
-        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default() }
+        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default(), uses: Arc::default() }
     }
 
     /// The routes of the door.
@@ -78,7 +81,8 @@ impl Ingest {
             half_close: true,
         };
         let counting = CancellationToken::new();
-        let count = tally::run(Arc::clone(&self.tally), Arc::clone(&self.store), counting.clone());
+        let count =
+            tally::run(Arc::clone(&self.tally), Arc::clone(&self.uses), Arc::clone(&self.store), counting.clone());
         let serve = async {
             connections::serve(listener, self.router(), limits, stop).await;
             counting.cancel();

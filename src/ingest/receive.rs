@@ -53,7 +53,7 @@ impl Receiving<'_> {
                 return Answer::Refused(refusal);
             }
         };
-        self.ingest.tally.used(admitted.webhook(), admitted.token(), received_at);
+        self.ingest.uses.count(admitted.webhook(), admitted.token(), received_at);
         if body::is_encoded(&head.headers) {
             count("encoded");
             return Answer::Encoded;

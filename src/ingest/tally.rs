@@ -1,7 +1,6 @@
-//! Counting those who were turned away, without letting them write, and the uses of tokens.
+//! Counting those who were turned away, without letting them write; what is counted is written once a second.
 //!
-//! What anybody on the network can cause is counted in memory, under a bound, and written and logged once a second. So are
-//! uses, of which there are no more kinds than tokens.
+//! What anybody on the network can cause is counted in memory, under a bound, and written and logged once a second.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -11,9 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::WebhookName;
-use crate::secret::Mark;
-use crate::store::{RefusalCount, Store, TokenUse};
+use super::uses::Uses;
+use crate::store::{RefusalCount, Store};
 use crate::telemetry::with_causes;
 
 /// How many kinds are told apart between two writes; the rest is counted as from elsewhere.
@@ -23,15 +21,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// The counts since the last write.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    turned_away: Mutex<HashMap<Kind, Sum>>,
-    uses: Mutex<HashMap<Used, Sum>>,
-}
-
-/// How many, and when last.
-type Sum = (u64, Timestamp);
-/// Which token of which webhook; `None` where there was none.
-type Used = (WebhookName, Option<Mark>);
+pub(super) struct Tally(Mutex<HashMap<Kind, (u64, Timestamp)>>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Kind {
@@ -43,7 +33,7 @@ struct Kind {
 impl Tally {
     /// Counts one.
     pub(super) fn count(&self, code: &'static str, peer: IpAddr, claimed_webhook_id: &str, now: Timestamp) {
-        let mut counts = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kind = Kind { code, peer: Some(peer), claimed_webhook_id: claimed_webhook_id.to_owned() };
         if counts.len() >= KINDS_MAX && !counts.contains_key(&kind) {
             kind = Kind { code, peer: None, claimed_webhook_id: String::new() };
@@ -53,27 +43,8 @@ impl Tally {
         *last_at = now.max(*last_at);
     }
 
-    /// Counts a request that came in by a token of a webhook, or without one.
-    pub(super) fn used(&self, webhook: &WebhookName, token: Option<Mark>, now: Timestamp) {
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, last_at) = uses.entry((webhook.clone(), token)).or_insert((0, now));
-        *count += 1;
-        *last_at = now.max(*last_at);
-    }
-
-    fn take_uses(&self) -> Vec<TokenUse> {
-        let uses = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
-        let used = |((webhook, token), (count, last_at)): (Used, Sum)| TokenUse {
-            webhook: webhook.to_string(),
-            token: token.map(|token| token.to_string()).unwrap_or_default(),
-            count,
-            last_at,
-        };
-        uses.into_iter().map(used).collect()
-    }
-
     fn take(&self) -> Vec<RefusalCount> {
-        let counts = std::mem::take(&mut *self.turned_away.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         counts.into_iter().map(|(kind, (count, last_at))| refusals(kind, count, last_at)).collect()
     }
 }
@@ -89,7 +60,7 @@ fn refusals(kind: Kind, count: u64, last_at: Timestamp) -> RefusalCount {
 }
 
 /// Writes and logs the counts until it is told to stop, and once more then.
-pub(super) async fn run(tally: Arc<Tally>, store: Arc<dyn Store>, stop: CancellationToken) {
+pub(super) async fn run(tally: Arc<Tally>, uses: Arc<Uses>, store: Arc<dyn Store>, stop: CancellationToken) {
     loop {
         let stopping = tokio::time::timeout(EVERY, stop.cancelled()).await.is_ok();
         let counts = tally.take();
@@ -99,7 +70,7 @@ pub(super) async fn run(tally: Arc<Tally>, store: Arc<dyn Store>, stop: Cancella
                 tracing::warn!(error = with_causes(&error), "counts of requests that were turned away were not kept");
             }
         }
-        let uses = tally.take_uses();
+        let uses = uses.take();
         if !uses.is_empty()
             && let Err(error) = store.count_uses(uses).await
         {
