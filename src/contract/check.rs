@@ -123,13 +123,6 @@ pub fn admit<'a>(head: RawHead<'a>, webhooks: &'a Webhooks) -> Result<Admitted<'
     Ok(Admitted { webhook, token, brand, head })
 }
 
-impl<'a> Admitted<'a> {
-    /// A request that was let in when it came, for a webhook that still takes it.
-    pub(super) fn again((webhook, token): (&'a Webhook, TokenLabel), brand: Brand, head: RawHead<'a>) -> Admitted<'a> {
-        Admitted { webhook, token, brand, head }
-    }
-}
-
 impl Admitted<'_> {
     /// The webhook that it is for.
     #[must_use]
@@ -212,6 +205,13 @@ impl Admitted<'_> {
             received_at: self.head.received_at,
             peer: self.head.peer,
         }
+    }
+}
+
+impl<'a> Admitted<'a> {
+    /// A request that was let in when it came, for a webhook that still takes it.
+    pub(super) fn again((webhook, token): (&'a Webhook, TokenLabel), brand: Brand, head: RawHead<'a>) -> Admitted<'a> {
+        Admitted { webhook, token, brand, head }
     }
 }
 

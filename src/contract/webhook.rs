@@ -64,12 +64,6 @@ impl Token {
         let visible = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
         (visible && !text.is_empty() && text.trim() == text).then(|| Token(Fingerprint::of(text.as_bytes())))
     }
-
-    /// By what it is told apart from others where it must not be shown.
-    #[must_use]
-    pub fn label(&self) -> TokenLabel {
-        TokenLabel(Some(self.0.beginning()))
-    }
 }
 
 /// Which token let a request in: the first eight digits of its SHA-256 hash, or nothing where it needed none.
@@ -108,6 +102,12 @@ impl Webhook {
         let brands = self.brand.is_none() || other.brand.is_none() || self.brand == other.brand;
         let ids = self.ids.is_empty() || other.ids.is_empty() || self.ids.iter().any(|id| other.ids.contains(id));
         brands && ids
+    }
+
+    /// By what its tokens are told apart where they must not be shown.
+    #[must_use]
+    pub fn token_labels(&self) -> Vec<TokenLabel> {
+        self.tokens.iter().map(|token| TokenLabel(Some(token.0.beginning()))).collect()
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn told(admin: &Admin) -> Result<Vec<wire::Webhook>, Error> {
 
 fn webhook(webhook: &Webhook, uses: &[TokenUse]) -> wire::Webhook {
     let own: Vec<_> = uses.iter().filter(|used| used.webhook == webhook.name.as_str()).collect();
-    let configured: Vec<String> = webhook.tokens.iter().map(|token| token.label().to_string()).collect();
+    let configured: Vec<String> = webhook.token_labels().iter().map(ToString::to_string).collect();
     let mut tokens: Vec<wire::TokenUse> = configured
         .iter()
         .map(|token| wire::TokenUse { token: token.clone(), configured: true, count: 0, last_at: None })
