@@ -31,7 +31,7 @@ fn an_entity_is_forgotten_and_wrong_use_is_told() {
     let service = service();
     assert_eq!(
         service.run(&["events", "forget", "--entity", "issue/100", "--yes"]).good(),
-        "2 events and 0 rejected requests forgotten\n"
+        "3 events and 0 rejected requests forgotten\n"
     );
     for wrong in [&[][..], &["--person", "a", "--entity", "b"], &["--person", "a", "--yes", "--dry-run"]] {
         service.run(&[&["events", "forget"], wrong].concat()).failed(2);

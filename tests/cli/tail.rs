@@ -26,15 +26,16 @@ fn names(text: &str) -> Vec<String> {
 fn a_new_event_is_shown_within_100_ms() {
     let service = service();
     let (_process, stdout, _) = tail(&service, &["--json"]);
-    let mut best = Duration::MAX;
-    // The best of some: what is measured is the way, not how busy the machine is.
-    for count in 1..=10 {
+    let took = |count: usize| {
         service.run(&["send", "Issue.Update"]).good();
         let sent = Instant::now();
         stdout.until("the event", |text| (json_lines(text).len() == count).then_some(()));
-        best = best.min(sent.elapsed());
-    }
-    assert!(best < Duration::from_millis(100), "the quickest took {best:?}");
+        sent.elapsed()
+    };
+    let mut took: Vec<Duration> = (1..=11).map(took).collect();
+    took.sort();
+    // The one in the middle: what is measured is the way, not how busy the machine is.
+    assert!(took[5] < Duration::from_millis(100), "{took:?}");
 }
 
 #[test]
