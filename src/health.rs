@@ -31,6 +31,12 @@ impl Health {
         self.0.planner_moving.store(moving, Ordering::Relaxed);
     }
 
+    /// Whether the service is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
     /// The service is about to stop.
     pub fn start_draining(&self) {
         self.0.draining.store(true, Ordering::Relaxed);

@@ -1,8 +1,7 @@
 //! The private door: what is kept, how it is going, and whether it is well.
 //!
-//! It knows no SQL and changes nothing yet. What always holds (promise 8): without a credential it speaks only to
-//! the machine that it runs on, and not to a web page that a browser there was led to; only whether it is alive and
-//! ready is told to anyone.
+//! It knows no SQL. What always holds (promise 8): without a credential it speaks only to the machine that it runs on,
+//! and not to a web page that a browser there was led to; only whether it is alive and ready is told to anyone.
 
 pub mod api;
 mod config;
@@ -22,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -29,16 +29,19 @@ use tower_http::timeout::TimeoutLayer;
 use self::guard::Guard;
 use crate::clock::Clock;
 use crate::connections::{self, Limits, Meter};
+use crate::contract::Webhooks;
 use crate::health::Health;
 use crate::model::HandlerName;
 use crate::store::Store;
 use crate::telemetry::metrics::Registry;
+use crate::wake::Wakes;
 
 const LIMITS: Limits = Limits {
     connections: 256,
     idle: Duration::from_secs(75),
     head: Duration::from_secs(5),
     overload: b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+    half_close: false,
 };
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,6 +55,9 @@ pub struct Admin {
     guard: Guard,
     handlers: Arc<BTreeSet<HandlerName>>,
     registry: Arc<Registry>,
+    webhooks: Arc<Webhooks>,
+    wakes: Wakes,
+    waiting: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -60,18 +66,17 @@ impl Admin {
     pub fn new(
         config: &Config,
         handlers: BTreeSet<HandlerName>,
+        webhooks: Webhooks,
         store: Arc<dyn Store>,
         clock: Clock,
         health: Health,
+        wakes: Wakes,
     ) -> Admin {
-        Admin {
-            store,
-            clock,
-            health,
-            guard: Guard::new(config.token.as_ref()),
-            handlers: Arc::new(handlers),
-            registry: Arc::default(),
-        }
+        let guard = Guard::new(config.token.as_ref());
+        let (handlers, webhooks) = (Arc::new(handlers), Arc::new(webhooks));
+        let waiting = Arc::new(Semaphore::new(api::WAITING_MAX));
+        let registry = Arc::default();
+        Admin { store, clock, health, guard, handlers, registry, webhooks, wakes, waiting }
     }
 
     /// The same door, which tells these metrics.

@@ -214,13 +214,15 @@ impl App {
         let upkeep = Upkeep::new(Arc::clone(&store), clock.clone(), wakes.clone(), settings);
         let drain_delay = config.ingest.drain_delay;
         let traces = Traces::start(&config.traces)?;
+        let names = consumers.iter().map(|consumer| consumer.name.clone()).collect();
+        let (store_too, wakes_too) = (Arc::clone(&store), wakes.clone());
+        let admin = Admin::new(&admin, names, webhooks.clone(), store_too, clock.clone(), health.clone(), wakes_too);
         let names = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
         let observed = ingest::Metrics::new(&mut registry, names, clock.now());
         let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone())
             .observed(observed, traces.clone());
         let metrics = dispatch::Metrics::new(&mut registry);
-        let names = consumers.iter().map(|consumer| consumer.name.clone()).collect();
-        let admin = Admin::new(&admin, names, Arc::clone(&store), clock.clone(), health.clone()).telling(registry);
+        let admin = admin.telling(registry);
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle(), metrics, traces };
         Ok(App { ingest, admin, house, upkeep, consumers, public, private, drain_delay, threads, welcome })

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
+use reqwest::Method;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::api::wire;
@@ -35,6 +37,11 @@ pub(super) struct Client {
     http: reqwest::Client,
 }
 
+/// Nobody answers, or nobody can at the moment.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Away(String);
+
 impl Ask {
     pub(super) fn client(&self, config: &Config) -> anyhow::Result<Client> {
         // An empty variable is how a container's description says that there is none.
@@ -59,48 +66,61 @@ impl Client {
 
     /// Gets what is at a path.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<T> {
-        let response = self.send(path, query).await?;
-        response
-            .json()
-            .await
+        self.read(self.send(self.request(Method::GET, path, query)).await?).await
+    }
+
+    /// Asks for something to be done at a path.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.read(self.send(self.request(Method::POST, path, &[]).json(body)).await?).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: reqwest::Response) -> anyhow::Result<T> {
+        let answer = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&answer)
             .with_context(|| format!("the answer of {} is not understood; is it another version?", self.base))
     }
 
     /// Gets the bytes that are at a path.
     pub(super) async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
-        let bytes = self.send(path, &[]).await?.bytes().await.context("the answer was cut short")?;
+        let bytes =
+            self.send(self.request(Method::GET, path, &[])).await?.bytes().await.context("the answer was cut short")?;
         Ok(bytes.to_vec())
     }
 
     /// Whether it says that it is ready.
     pub(super) async fn is_ready(&self) -> anyhow::Result<bool> {
-        let response = self.request("/readyz", &[]).send().await.map_err(|error| self.unreachable(&error))?;
+        let response =
+            self.request(Method::GET, "/readyz", &[]).send().await.map_err(|error| self.unreachable(&error))?;
         Ok(response.status().is_success())
     }
 
-    fn request(&self, path: &str, query: &[(&str, String)]) -> reqwest::RequestBuilder {
+    fn request(&self, method: Method, path: &str, query: &[(&str, String)]) -> reqwest::RequestBuilder {
         let mut url = format!("{}{path}", self.base);
         for (index, (key, value)) in query.iter().enumerate() {
             let value: String = value.bytes().map(percent).collect();
             url.push_str(&format!("{}{key}={value}", if index == 0 { '?' } else { '&' }));
         }
-        let request = self.http.get(url);
+        let request = self.http.request(method, url);
         match &self.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         }
     }
 
-    async fn send(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<reqwest::Response> {
-        let response = self.request(path, query).send().await.map_err(|error| self.unreachable(&error))?;
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        match response.json::<wire::Failure>().await {
-            Ok(failure) => bail!("{}", failure.error),
-            Err(_) => bail!("{} answered {status}", self.base),
+        let why = match response.json::<wire::Failure>().await {
+            Ok(failure) => failure.error,
+            Err(_) => format!("{} answered {status}", self.base),
+        };
+        if status.is_server_error() {
+            return Err(Away(why).into());
         }
+        bail!(why)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
@@ -110,10 +130,11 @@ impl Client {
             text = error.to_string();
             cause = error.source();
         }
-        anyhow!(
+        let away = format!(
             "no workhook answers at {} ({text}); is `workhook serve` running, and is admin.listen the same?",
             self.base
-        )
+        );
+        Away(away).into()
     }
 }
 

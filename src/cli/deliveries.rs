@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::client::Ask;
-use super::{Done, Form, output};
+use super::{Done, Form, output, table};
 use crate::admin::api::wire;
 use crate::config::Config;
 use crate::model::DeliveryState;
@@ -53,7 +53,7 @@ impl Deliveries {
             return Ok(());
         }
         let rows: Vec<_> = answer.deliveries.iter().map(row).collect();
-        output::table(&["ID", "EVENT", "NAME", "HANDLER", "STATE", "TRIES", "WHY"], &rows, 60);
+        table::print(&["ID", "EVENT", "NAME", "HANDLER", "STATE", "TRIES", "WHY"], &rows);
         if let Some(next) = answer.next {
             output::line(format!("more: --before {next}"));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::client::{Client, reachable};
-use super::output;
+use super::{output, table};
 use crate::admin::api::wire;
 use crate::app::{Welcome, WelcomeWebhook};
 use crate::clock::Clock;
@@ -78,7 +78,7 @@ async fn settled(client: &Client, sent: &[Sent]) -> anyhow::Result<HashMap<Strin
 fn print(sent: &[Sent], events: &HashMap<String, wire::EventSummary>) {
     let rows: Vec<Vec<String>> = sent.iter().map(|sent| row(sent, events.get(&sent.id))).collect();
     output::line("");
-    output::table(&["EVENT", "BRAND", "ANSWER", "MS", "HANDLED", "ABOUT"], &rows, 50);
+    table::print(&["EVENT", "BRAND", "ANSWER", "MS", "HANDLED", "ABOUT"], &rows);
     let acknowledged = sent.iter().filter(|sent| sent.ok).count();
     let count = |state: &str| -> u64 {
         let of = |event: &wire::EventSummary| {

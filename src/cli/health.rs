@@ -1,9 +1,10 @@
 //! `workhook health`: for people, and as a container's health check.
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::client::Ask;
-use super::{Done, Failed, Form, output};
+use super::{Done, Failed, Form, output, table};
 use crate::admin::api::wire;
 use crate::config::Config;
 
@@ -52,11 +53,31 @@ fn print(health: &wire::Health) {
         output::line(format!("oldest      pending for {seconds} s"));
     }
     output::line(format!("rejected    {} kept", health.rejected));
+    if !health.webhooks.is_empty() {
+        output::line("webhooks:");
+        let rows: Vec<_> = health.webhooks.iter().flat_map(webhook).collect();
+        table::print(&["NAME", "LAST REQUEST", "TOKEN", "USES", "LAST USE"], &rows);
+    }
     if !health.turned_away.is_empty() {
         output::line("turned away, the latest first:");
         let rows: Vec<_> = health.turned_away.iter().map(turned_away).collect();
-        output::table(&["COUNT", "WHY", "FROM", "LAST", "WEBHOOK ID"], &rows, 40);
+        table::print(&["COUNT", "WHY", "FROM", "LAST", "WEBHOOK ID"], &rows);
     }
+}
+
+/// A line for each of its tokens.
+fn webhook(webhook: &wire::Webhook) -> Vec<Vec<String>> {
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "never".to_owned(), output::time);
+    let row = |used: &wire::TokenUse| {
+        let token = match (used.token.as_str(), used.configured) {
+            ("", _) => "none sent".to_owned(),
+            (token, true) => format!("{token}…"),
+            (token, false) => format!("{token}… (no longer configured)"),
+        };
+        let last = time(webhook.last_request);
+        vec![webhook.name.clone(), last, token, used.count.to_string(), time(used.last_at)]
+    };
+    webhook.tokens.iter().map(row).collect()
 }
 
 fn turned_away(away: &wire::TurnedAway) -> Vec<String> {

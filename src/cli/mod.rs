@@ -2,15 +2,20 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong use or configuration.
 
+mod ask;
 mod check;
 mod client;
 mod deliveries;
 mod demo;
 mod events;
+mod filter;
 mod health;
 mod output;
+mod progress;
+mod rejected;
 mod send;
 mod serve;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,12 +60,15 @@ enum Command {
     Check(Form),
     /// Stand in for the sender: send an event, or many, or a faulty one.
     Send(send::Send),
-    /// Look at the events that are kept.
+    /// Look at the events that are kept, take copies, or forget.
     #[command(subcommand)]
     Events(events::Events),
     /// Look at what became of events at their handlers.
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
+    /// Look at requests with a good token that could not be events, and judge them again.
+    #[command(subcommand)]
+    Rejected(rejected::Rejected),
     /// Ask a running workhook whether it is ready; exit code 1 if not.
     Health(health::Health),
     /// Print a completion script for a shell.
@@ -154,6 +162,7 @@ fn run(cli: Cli, registry: Registry) -> Done {
         Command::Send(send) => runtime()?.block_on(send.run(&load()?)),
         Command::Events(events) => runtime()?.block_on(events.run(&load()?)),
         Command::Deliveries(deliveries) => runtime()?.block_on(deliveries.run(&load()?)),
+        Command::Rejected(rejected) => runtime()?.block_on(rejected.run(&load()?)),
         Command::Health(health) => runtime()?.block_on(health.run(&load()?)),
     }
 }

@@ -29,6 +29,11 @@ pub(super) fn json(value: &impl Serialize) {
     bytes(format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()).as_bytes());
 }
 
+/// Prints a value as JSON on one line.
+pub(super) fn json_line(value: &impl Serialize) {
+    bytes(format!("{}\n", serde_json::to_string(value).unwrap_or_default()).as_bytes());
+}
+
 /// Prints an error with its causes on standard error.
 pub(super) fn error(error: &anyhow::Error) {
     let text: Vec<String> = error.chain().map(ToString::to_string).collect();
@@ -46,28 +51,7 @@ pub(super) fn time(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
 }
 
-/// Prints rows under a heading, each column as wide as it has to be; the last one is cut to `last_max` characters.
-pub(super) fn table(heading: &[&str], rows: &[Vec<String>], last_max: usize) {
-    let mut lines: Vec<Vec<String>> = vec![heading.iter().map(|&text| text.to_owned()).collect()];
-    lines.extend(rows.iter().map(|row| row.iter().map(|text| visible(text)).collect()));
-    let width = |column: usize| lines.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max();
-    let widths: Vec<usize> = (0..heading.len()).map(|column| width(column).unwrap_or(0)).collect();
-    for row in &lines {
-        let mut text = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            if column + 1 == row.len() {
-                text.push_str(&cut(cell, last_max));
-            } else {
-                text.push_str(&format!("{cell:<width$}  ", width = widths[column]));
-            }
-        }
-        line(text.trim_end());
-    }
-}
-
-fn cut(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+/// So many of something, in words: `1 event`, `2 events`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -56,6 +56,9 @@ pub struct Limits {
     pub head: Duration,
     /// What one over the cap is answered: a whole HTTP response.
     pub overload: &'static [u8],
+    /// Whether one who has sent all that he will send may still wait for the answer. Where not, he has left by that, and
+    /// his request is dropped.
+    pub half_close: bool,
 }
 
 /// How many connections there are. Copies share it.
@@ -138,8 +141,7 @@ async fn connection(door: Arc<Door>, slot: Arc<Slot>, stream: TcpStream, peer: S
         .header_read_timeout(door.limits.idle)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_MAX)
-        // Who has sent all that he will send may still wait for the answer.
-        .half_close(true)
+        .half_close(door.limits.half_close)
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let told = async {

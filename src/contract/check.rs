@@ -1,8 +1,9 @@
 //! The one way in: a raw request and the configured webhooks become what the store accepts, or why not.
 //!
 //! It comes in two steps because the token is checked before any of the body is read: [`admit`] judges the token,
-//! [`Admitted::judge`] the rest. [`check()`] is both. Nothing else makes an [`Accepted`] of a request, so nothing that
-//! did not pass can be stored as an event; and nothing else makes a [`Rejected`], so nothing without a good token is kept.
+//! [`Admitted::judge`] the rest. [`check()`] is both. Nothing else makes an [`Accepted`] of a request, but for
+//! `check_again`, which has what was kept judged by the same; so nothing that did not pass can be stored as an event. And
+//! nothing else makes a [`Rejected`], so nothing without a good token is kept.
 //! Pure: the time of receipt comes in with the request.
 
 use std::net::IpAddr;
@@ -204,6 +205,13 @@ impl Admitted<'_> {
             received_at: self.head.received_at,
             peer: self.head.peer,
         }
+    }
+}
+
+impl<'a> Admitted<'a> {
+    /// A request that was let in when it came, for a webhook that still takes it.
+    pub(super) fn again((webhook, token): (&'a Webhook, TokenLabel), brand: Brand, head: RawHead<'a>) -> Admitted<'a> {
+        Admitted { webhook, token, brand, head }
     }
 }
 

@@ -3,9 +3,10 @@
 //! It knows nothing of ours: no store, no configuration file, no clock, no HTTP status. It is pure, and it does not
 //! panic on any bytes. Section numbers are those of `docs/contract.md`.
 //!
-//! What always holds: only [`check()`] makes what the store accepts, but for [`Notice`]s, which are our own; a name, a token or a header is
-//! compared in one place, here; and a typed view never takes anything away from the raw body.
+//! What always holds: only [`check()`] makes what the store accepts, or [`check_again()`] of what it kept, but for
+//! [`Notice`]s, which are our own; a name, a token or a header is compared in one place, here; and a typed view never takes anything away from the raw body.
 
+mod again;
 mod brand;
 mod check;
 mod envelope;
@@ -22,6 +23,7 @@ mod skim;
 mod views;
 mod webhook;
 
+pub use again::{KeptRequest, StillRejected, check_again};
 pub use brand::Brand;
 pub use check::{Accepted, Admitted, NotAccepted, Notice, NoticeKind, RawHead, RawRequest, Rejected, admit, check};
 pub use envelope::{Data, Envelope};

@@ -103,6 +103,12 @@ impl Webhook {
         let ids = self.ids.is_empty() || other.ids.is_empty() || self.ids.iter().any(|id| other.ids.contains(id));
         brands && ids
     }
+
+    /// By what its tokens are told apart where they must not be shown.
+    #[must_use]
+    pub fn token_labels(&self) -> Vec<TokenLabel> {
+        self.tokens.iter().map(|token| TokenLabel(Some(token.0.beginning()))).collect()
+    }
 }
 
 /// Why a list of webhooks cannot be used.
@@ -176,6 +182,12 @@ impl Webhooks {
             }
         }
         found.filter(|_| count == 1)
+    }
+
+    /// The webhook of a name, where it takes this brand and claimed webhook id; no token is asked for.
+    pub(super) fn named(&self, name: &str, brand: Brand, claimed_id: Option<&str>) -> Option<(&Webhook, TokenLabel)> {
+        let webhook = self.0.iter().find(|webhook| webhook.takes(Some(name), brand, claimed_id));
+        webhook.map(|webhook| (webhook, TokenLabel(None)))
     }
 }
 

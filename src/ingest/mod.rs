@@ -108,6 +108,7 @@ impl Ingest {
             idle: self.config.idle_timeout,
             head: self.config.body_deadline,
             overload: answer::OVERLOAD,
+            half_close: true,
         };
         let counting = CancellationToken::new();
         let count =

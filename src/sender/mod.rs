@@ -12,6 +12,8 @@ mod fixtures;
 mod inflict;
 mod load;
 mod pieces;
+mod recorded;
+mod redact;
 mod request;
 mod send;
 #[cfg(test)]
@@ -25,6 +27,8 @@ pub use fault::{Fault, UnknownFault};
 pub use fixtures::{Fixture, NoFixture, Origin};
 pub use inflict::{FaultReport, FaultSettings, inflict};
 pub use load::{DEFAULT_PARALLEL, Load, LoadError, run};
+pub use recorded::Recorded;
+pub use redact::Redaction;
 pub use request::{Draft, DraftError, Shipment};
 pub use send::{Retries, Sender, Target, TargetError};
 pub use summary::{Latency, Summary};

@@ -1,7 +1,7 @@
 //! What the program says of itself, and what it says to wrong use.
 
-use crate::support::Place;
 use crate::support::place::ended;
+use crate::support::{Place, subcommands};
 
 /// What can be asked for today; what is added later is found by its parent's help.
 const SUBCOMMANDS: &[&[&str]] = &[
@@ -11,33 +11,23 @@ const SUBCOMMANDS: &[&[&str]] = &[
     &["events"],
     &["events", "list"],
     &["events", "show"],
+    &["events", "tail"],
+    &["events", "export"],
+    &["events", "forget"],
+    &["rejected"],
+    &["rejected", "list"],
+    &["rejected", "show"],
+    &["rejected", "retry"],
     &["deliveries"],
     &["deliveries", "list"],
     &["health"],
     &["completions"],
 ];
 
-/// The subcommands that a help text lists.
-fn listed(help: &str) -> Vec<String> {
-    let (_, commands) = help.split_once("\nCommands:\n").unwrap_or_default();
-    let lines = commands.lines().take_while(|line| line.starts_with("  "));
-    let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
-    names.filter(|name| *name != "help").map(str::to_owned).collect()
-}
-
 #[test]
 fn every_subcommand_is_in_the_help_of_its_parent_and_has_a_help_of_its_own() {
     let place = Place::new();
-    let (mut open, mut found) = (vec![Vec::<String>::new()], Vec::new());
-    while let Some(path) = open.pop() {
-        let args: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = place.run(&args).good();
-        assert!(help.contains("\nUsage: workhook"), "{path:?}: {help}");
-        for name in listed(&help) {
-            open.push(path.iter().cloned().chain([name]).collect());
-        }
-        found.push(path);
-    }
+    let found = subcommands(&place);
     for wanted in SUBCOMMANDS {
         assert!(found.iter().any(|path| path == wanted), "{wanted:?} is in no help: {found:?}");
     }

@@ -142,7 +142,7 @@ fn deliveries_are_listed_by_handler_and_by_state() {
 fn health_is_0_when_ready_with_the_counts_and_1_when_nobody_answers() {
     let (service, _crm) = service();
     let said = service.run(&["health"]).good();
-    for part in ["ready\n", "3 kept", "1 delivered", "1 dead"] {
+    for part in ["ready\n", "3 kept", "1 delivered", "1 dead", "LAST USE"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let health: wire::Health = exactly(service.run(&["health", "--json"]));

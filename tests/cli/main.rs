@@ -6,9 +6,14 @@ mod support;
 
 mod check;
 mod command;
+mod documents;
 mod door;
+mod export;
+mod forget;
 mod help;
 mod logs;
 mod look;
+mod rejected;
 mod send;
 mod serve;
+mod tail;

@@ -26,6 +26,7 @@ use workhook::store::{
     TokenUse,
 };
 use workhook::telemetry::metrics::Registry;
+use workhook::wake::Wakes;
 
 use crate::support::scrape::Scrape;
 use crate::support::{Post, TOKEN};
@@ -158,8 +159,7 @@ impl Store for Stuck {
     async fn close(&self) {}
 }
 
-/// A public door before a store that never answers.
-async fn door() -> SocketAddr {
+fn webhooks() -> Webhooks {
     let webhook = Webhook {
         name: WebhookName::parse("product").unwrap(),
         brand: None,
@@ -167,10 +167,14 @@ async fn door() -> SocketAddr {
         tokens: vec![Token::parse(TOKEN).unwrap()],
         tokenless: false,
     };
-    let webhooks = Webhooks::new(vec![webhook]).unwrap();
+    Webhooks::new(vec![webhook]).unwrap()
+}
+
+/// A public door before a store that never answers.
+async fn door() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let ingest = Ingest::new(Config::default(), webhooks, Arc::new(Stuck), Clock::system(), Health::default());
+    let ingest = Ingest::new(Config::default(), webhooks(), Arc::new(Stuck), Clock::system(), Health::default());
     tokio::spawn(ingest.run(listener, CancellationToken::new()));
     address
 }
@@ -182,7 +186,8 @@ async fn a_scrape_answers_though_the_store_does_not_and_says_so() {
     let (config, store) = (admin::Config::default(), Arc::new(Stuck));
     let mut registry = Registry::default();
     admin::about(&mut registry, &Clock::system(), Health::default());
-    let admin = Admin::new(&config, BTreeSet::new(), store, Clock::system(), Health::default()).telling(registry);
+    let (clock, health, wakes) = (Clock::system(), Health::default(), Wakes::default());
+    let admin = Admin::new(&config, BTreeSet::new(), webhooks(), store, clock, health, wakes).telling(registry);
     tokio::spawn(admin.run(listener, CancellationToken::new()));
     let began = Instant::now();
     let text = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();

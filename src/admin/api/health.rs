@@ -5,12 +5,16 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::events::state_count;
-use super::{Admin, Error, wire};
+use super::told::state_count;
+use super::{Admin, Error, Route, webhooks, wire};
 use crate::clock::between;
 
 /// How many of those who were turned away are told.
 const TURNED_AWAY: usize = 20;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![Route::get("/api/v1/health", "How it is going.", health).answers::<wire::Health>()]
+}
 
 /// Ready, or why not in one word; told to anyone.
 pub(in crate::admin) async fn ready(State(admin): State<Admin>) -> Response {
@@ -23,7 +27,7 @@ pub(in crate::admin) async fn ready(State(admin): State<Admin>) -> Response {
     }
 }
 
-pub(super) async fn health(State(admin): State<Admin>) -> Result<Json<wire::Health>, Error> {
+async fn health(State(admin): State<Admin>) -> Result<Json<wire::Health>, Error> {
     let counts = admin.store.counts().await?;
     let turned_away = admin.store.refusals(TURNED_AWAY).await?;
     let because = admin.health.ready().err();
@@ -46,5 +50,6 @@ pub(super) async fn health(State(admin): State<Admin>) -> Result<Json<wire::Heal
                 last_at: refusal.last_at,
             })
             .collect(),
+        webhooks: webhooks::told(&admin).await?,
     }))
 }

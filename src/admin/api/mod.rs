@@ -1,17 +1,33 @@
-//! The API of the private door, version 1: JSON over GET.
+//! The API of the private door, version 1: JSON over HTTP, described by OpenAPI.
+//!
+//! Each file has the routes of one kind of thing as `routes()`; the list of all makes the router and the document.
+//! What always holds: a request that changes something has passed `guard::changes`, and its body is bounded.
 
+mod asked;
+mod deliveries;
 mod events;
+mod forget;
 mod health;
+mod openapi;
+mod rejected;
+mod route;
+mod told;
+mod wait;
+mod webhooks;
 pub mod wire;
 
 pub(super) use health::ready;
+pub(super) use wait::WAITING_MAX;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http::StatusCode;
 
-use super::Admin;
+use self::asked::{Body, Query, limit};
+use self::route::Route;
+use super::{Admin, guard};
 use crate::store::StoreError;
 use crate::telemetry::with_causes;
 
@@ -20,14 +36,31 @@ const LIMIT_MAX: usize = 200;
 /// How many there are where nobody said.
 const LIMIT: usize = 50;
 
+/// The most bytes of the body of a request.
+const BODY_MAX: usize = 64 << 10;
+
 pub(super) fn router() -> Router<Admin> {
-    Router::new()
-        .route("/api/v1/health", get(health::health))
-        .route("/api/v1/events", get(events::list))
-        .route("/api/v1/events/{id}", get(events::show))
-        .route("/api/v1/events/{id}/body", get(events::body))
-        .route("/api/v1/events/{id}/duplicates/{number}/body", get(events::other_body))
-        .route("/api/v1/deliveries", get(events::deliveries))
+    let router = routes().into_iter().map(Route::into_router);
+    let router = router.fold(Router::new(), |router, (path, answered_by)| router.route(path, answered_by));
+    router.layer(DefaultBodyLimit::max(BODY_MAX)).layer(from_fn(guard::changes))
+}
+
+/// Every route of the API.
+fn routes() -> Vec<Route> {
+    let document = Route::get("/api/v1/openapi.json", "This description.", openapi::openapi);
+    let document = vec![document.answers::<serde_json::Value>()];
+    [
+        document,
+        health::routes(),
+        events::routes(),
+        deliveries::routes(),
+        rejected::routes(),
+        webhooks::routes(),
+        forget::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Why a request of the API failed.
@@ -37,10 +70,20 @@ pub(super) enum Error {
     Unauthorized,
     /// Without a credential, the door is for this machine.
     WrongHost,
+    /// It would change something, and it is not known that it comes from nobody but the one who sends it.
+    NotOfOurOwn(&'static str),
     /// There is no such thing.
     NotFound(String),
     /// A parameter is wrong.
     BadRequest(String),
+    /// The body is too large.
+    TooLarge,
+    /// It can be understood, and cannot be done.
+    CannotBeDone(String),
+    /// Too many wait already.
+    TooMany,
+    /// The service is about to stop.
+    Stopping,
     /// The store did not answer.
     Unavailable(StoreError),
 }
@@ -61,20 +104,18 @@ impl IntoResponse for Error {
                 StatusCode::FORBIDDEN,
                 "this door has no credential, so it is for localhost; set admin.token".to_owned(),
             ),
+            Error::NotOfOurOwn(why) => (StatusCode::FORBIDDEN, why.to_owned()),
             Error::NotFound(what) => (StatusCode::NOT_FOUND, what),
             Error::BadRequest(what) => (StatusCode::BAD_REQUEST, what),
+            Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_MAX} bytes")),
+            Error::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too many wait already; ask without `wait`".to_owned()),
+            Error::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "workhook is about to stop".to_owned()),
+            Error::CannotBeDone(why) => (StatusCode::UNPROCESSABLE_ENTITY, why),
             Error::Unavailable(error) => {
                 tracing::warn!(error = with_causes(&error), "the API could not reach the store");
                 (StatusCode::SERVICE_UNAVAILABLE, "the store is not available".to_owned())
             }
         };
         (status, axum::Json(wire::Failure { error })).into_response()
-    }
-}
-
-fn limit(asked: Option<usize>) -> Result<usize, Error> {
-    match asked.unwrap_or(LIMIT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        other => Err(Error::BadRequest(format!("limit is {other}; it can be 1 to {LIMIT_MAX}"))),
     }
 }

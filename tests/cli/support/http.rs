@@ -8,14 +8,24 @@ use super::PATIENCE;
 
 /// Asks for a path, on a connection of its own; `None` where nobody answers.
 pub(crate) fn get(from: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(from).ok()?;
+    exchange(from, "GET", path, headers, "")
+}
+
+/// Posts a body to a path, on a connection of its own; `None` where nobody answers.
+pub(crate) fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, String)> {
+    exchange(to, "POST", path, headers, body)
+}
+
+fn exchange(with: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(with).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n");
+    let length = body.len();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n");
     let own = headers.iter().any(|(name, _)| *name == "host");
     for (name, value) in headers.iter().chain([("host", "localhost")].iter().filter(|_| !own)) {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
-    stream.write_all(format!("{request}\r\n").as_bytes()).ok()?;
+    stream.write_all(format!("{request}\r\n{body}").as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

@@ -34,3 +34,27 @@ pub(crate) fn until<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
 pub(crate) fn json_lines(text: &str) -> Vec<serde_json::Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
+
+/// Every subcommand, as the help of its parent lists it; each has a help of its own.
+#[track_caller]
+pub(crate) fn subcommands(place: &Place) -> Vec<Vec<String>> {
+    let (mut open, mut found) = (vec![Vec::<String>::new()], Vec::new());
+    while let Some(path) = open.pop() {
+        let args: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = place.run(&args).good();
+        assert!(help.contains("\nUsage: workhook"), "{path:?}: {help}");
+        for name in listed(&help) {
+            open.push(path.iter().cloned().chain([name]).collect());
+        }
+        found.push(path);
+    }
+    found
+}
+
+/// The subcommands that a help text lists.
+fn listed(help: &str) -> Vec<String> {
+    let (_, commands) = help.split_once("\nCommands:\n").unwrap_or_default();
+    let lines = commands.lines().take_while(|line| line.starts_with("  "));
+    let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}

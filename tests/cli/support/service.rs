@@ -63,6 +63,15 @@ impl Service {
         list["events"][0]["id"].as_str().unwrap().to_owned()
     }
 
+    /// Kills it; the place stays for another at the same addresses.
+    #[track_caller]
+    pub(crate) fn killed(self) -> Place {
+        let Service { place, mut process, .. } = self;
+        process.0.kill().unwrap();
+        process.0.wait().unwrap();
+        place
+    }
+
     /// Sends it a signal, and waits until it has ended.
     #[track_caller]
     pub(crate) fn stop(self, signal: &str) -> Run {

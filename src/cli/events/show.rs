@@ -1,46 +1,15 @@
-//! `workhook events`: what is kept, and the whole story of one.
+//! `workhook events show`: the whole story of an event.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::client::Ask;
-use super::{Done, Form, output};
 use crate::admin::api::wire;
+use crate::cli::client::Ask;
+use crate::cli::{Done, Form, output};
 use crate::config::Config;
-use crate::contract::EventName;
-
-/// What to do with events.
-#[derive(Debug, Subcommand)]
-pub(super) enum Events {
-    /// List events, the newest first.
-    List(List),
-    /// Show all that is known of an event: how it came in, which handlers got it, and why the others did not.
-    Show(Show),
-}
-
-/// Which events.
-#[derive(Debug, Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    ask: Ask,
-    #[command(flatten)]
-    form: Form,
-    /// How many at the most, up to 200.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=200))]
-    limit: u64,
-    /// Only events before this position.
-    #[arg(long, value_name = "POSITION")]
-    before: Option<i64>,
-    /// Only events of this name, such as Issue.Update.
-    #[arg(long, value_name = "EVENT", value_parser = event_name)]
-    name: Option<String>,
-    /// Only events of this webhook.
-    #[arg(long, value_name = "NAME")]
-    webhook: Option<String>,
-}
 
 /// Which event.
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(in crate::cli) struct Show {
     #[command(flatten)]
     ask: Ask,
     #[command(flatten)]
@@ -52,64 +21,8 @@ pub(super) struct Show {
     raw: bool,
 }
 
-impl Events {
-    pub(super) async fn run(&self, config: &Config) -> Done {
-        match self {
-            Events::List(list) => list.run(config).await,
-            Events::Show(show) => show.run(config).await,
-        }
-    }
-}
-
-impl List {
-    async fn run(&self, config: &Config) -> Done {
-        let mut query = vec![("limit", self.limit.to_string())];
-        query.extend(self.before.map(|before| ("before", before.to_string())));
-        query.extend(self.name.clone().map(|name| ("name", name)));
-        query.extend(self.webhook.clone().map(|webhook| ("webhook", webhook)));
-        let list: wire::Events = self.ask.client(config)?.get("/api/v1/events", &query).await?;
-        if self.form.json {
-            output::json(&list);
-            return Ok(());
-        }
-        if list.events.is_empty() {
-            output::line("no events");
-            return Ok(());
-        }
-        let rows: Vec<_> = list.events.iter().map(row).collect();
-        output::table(&["ID", "RECEIVED", "EVENT", "BRAND", "HANDLED", "ABOUT"], &rows, 60);
-        if let Some(next) = list.next {
-            output::line(format!("more: --before {next}"));
-        }
-        Ok(())
-    }
-}
-
-/// A name as events are stored under it.
-fn event_name(text: &str) -> Result<String, String> {
-    EventName::parse(text).map(|name| name.to_string()).map_err(|error| format!("it {error}"))
-}
-
-fn row(event: &wire::EventSummary) -> Vec<String> {
-    let mut about = event.title.clone().or_else(|| event.entity.clone()).unwrap_or_default();
-    if !event.notes.is_empty() {
-        about.push_str(&format!("  [{}]", event.notes.join(", ")));
-    }
-    let (name, received_at) = (event.name.clone(), output::time(event.received_at));
-    vec![event.id.clone(), received_at, name, event.brand.clone(), handled(event), about]
-}
-
-/// What became of an event, in a few words.
-pub(super) fn handled(event: &wire::EventSummary) -> String {
-    if !event.planned {
-        return "to be planned".to_owned();
-    }
-    let states: Vec<_> = event.deliveries.iter().map(|count| format!("{} {}", count.count, count.state)).collect();
-    if states.is_empty() { "not routed".to_owned() } else { states.join(", ") }
-}
-
 impl Show {
-    async fn run(&self, config: &Config) -> Done {
+    pub(super) async fn run(&self, config: &Config) -> Done {
         let client = self.ask.client(config)?;
         if self.raw {
             let body = client.bytes(&format!("/api/v1/events/{}/body", self.id)).await?;

@@ -1,0 +1,48 @@
+//! How it is going.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{StateCount, Webhook};
+
+/// How it is going.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Why not: `draining`, `store` or `planner`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Events kept.
+    pub events: u64,
+    /// Events that wait to be planned.
+    pub unplanned: u64,
+    /// Deliveries by state.
+    pub deliveries: Vec<StateCount>,
+    /// How long the oldest pending delivery has been planned, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_pending_seconds: Option<u64>,
+    /// Rejected requests kept.
+    pub rejected: u64,
+    /// Those who were turned away, the latest first.
+    pub turned_away: Vec<TurnedAway>,
+    /// The configured webhooks, with the uses of their tokens.
+    #[serde(default)]
+    pub webhooks: Vec<Webhook>,
+}
+
+/// How often somebody was turned away.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TurnedAway {
+    /// Why, as a short word.
+    pub code: String,
+    /// From which address.
+    pub peer: String,
+    /// The webhook id that was claimed.
+    pub claimed_webhook_id: String,
+    /// How often.
+    pub count: u64,
+    /// When last.
+    pub last_at: Timestamp,
+}
