@@ -89,7 +89,8 @@ impl Stored {
         let paused: Family<Labels, Gauge> = registry.family("handler_paused", help);
         let help = "Whether a handler's breaker is open: 1 or 0";
         let breaker: Family<Labels, Gauge> = registry.family("breaker_open", help);
-        for (handler, has) in by_handler(&admin.handlers, &handlers, &counts.lanes) {
+        let configured = admin.in_force().handlers.iter().map(|handler| handler.name.clone()).collect();
+        for (handler, has) in by_handler(&configured, &handlers, &counts.lanes) {
             let labels = vec![("handler", handler)];
             for (state, count) in DeliveryState::ALL.into_iter().zip(has.deliveries) {
                 let state = ("state", state.as_str().to_owned());

@@ -6,12 +6,13 @@
 pub mod api;
 mod config;
 mod guard;
+mod in_force;
 mod metrics;
 
 pub use config::Config;
+pub use in_force::{HandlerInfo, InForce, InForceNow};
 pub use metrics::about;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,6 @@ use crate::clock::Clock;
 use crate::connections::{self, Limits, Meter};
 use crate::contract::Webhooks;
 use crate::health::Health;
-use crate::model::HandlerName;
 use crate::store::Store;
 use crate::telemetry::metrics::Registry;
 use crate::wake::Wakes;
@@ -53,7 +53,7 @@ pub struct Admin {
     clock: Clock,
     health: Health,
     guard: Guard,
-    handlers: Arc<BTreeSet<HandlerName>>,
+    in_force: InForceNow,
     registry: Arc<Registry>,
     webhooks: Arc<Webhooks>,
     wakes: Wakes,
@@ -65,7 +65,7 @@ impl Admin {
     #[must_use]
     pub fn new(
         config: &Config,
-        handlers: BTreeSet<HandlerName>,
+        in_force: InForceNow,
         webhooks: Webhooks,
         store: Arc<dyn Store>,
         clock: Clock,
@@ -73,16 +73,20 @@ impl Admin {
         wakes: Wakes,
     ) -> Admin {
         let guard = Guard::new(config.token.as_ref());
-        let (handlers, webhooks) = (Arc::new(handlers), Arc::new(webhooks));
         let waiting = Arc::new(Semaphore::new(api::WAITING_MAX));
-        let registry = Arc::default();
-        Admin { store, clock, health, guard, handlers, registry, webhooks, wakes, waiting }
+        let (registry, webhooks) = (Arc::default(), Arc::new(webhooks));
+        Admin { store, clock, health, guard, in_force, registry, webhooks, wakes, waiting }
     }
 
     /// The same door, which tells these metrics.
     #[must_use]
     pub fn telling(self, registry: Registry) -> Admin {
         Admin { registry: Arc::new(registry), ..self }
+    }
+
+    /// The configuration that holds at the moment.
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.borrow())
     }
 
     /// The routes of the door.

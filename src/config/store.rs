@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::Section;
-use super::units::{duration, size};
+use super::units::{duration, shown_duration, shown_size, size};
 use super::value::{Value, shown};
 use crate::store::Config;
 
@@ -19,12 +19,17 @@ const EXAMPLE: &str = "\"sqlite:workhook-data/workhook.db\"";
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Config {
     let mut config = Config::default();
+    let default = format!("sqlite:{}", config.path.display());
     section.set("url", &mut config.path, url);
+    section.shown("url", default);
     if let Some(retention) = section.take("retention", or_off(duration(RETENTION))) {
         config.set_retention(retention);
     }
+    section.shown("retention", Config::default().retention.map_or("off".to_owned(), shown_duration));
     section.set("max_size", &mut config.max_size, or_off(bytes(MAX_SIZE)));
+    section.shown("max_size", Config::default().max_size.map_or("off".to_owned(), shown_bytes));
     section.set("min_free", &mut config.min_free, bytes(MIN_FREE));
+    section.shown("min_free", shown_bytes(Config::default().min_free));
     config
 }
 
@@ -35,6 +40,10 @@ fn or_off<T>(read: impl FnOnce(Value<'_>) -> Result<T, String>) -> impl FnOnce(V
 
 fn bytes(bounds: RangeInclusive<usize>) -> impl FnOnce(Value<'_>) -> Result<u64, String> {
     |value| size(bounds)(value).map(|size| size as u64)
+}
+
+fn shown_bytes(bytes: u64) -> String {
+    shown_size(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// Reads the address of a store. No message repeats more of it than its scheme: there may be a password in it.

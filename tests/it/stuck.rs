@@ -1,6 +1,5 @@
 //! A store that never answers: the sender gets an answer all the same (promise 3).
 
-use std::collections::BTreeSet;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use workhook::admin::{self, Admin};
+use workhook::admin::api::wire;
+use workhook::admin::{self, Admin, InForce};
 use workhook::clock::Clock;
 use workhook::contract::{Accepted, Brand, Rejected, Token, Webhook, WebhookName, Webhooks};
 use workhook::health::Health;
@@ -187,7 +188,10 @@ async fn a_scrape_answers_though_the_store_does_not_and_says_so() {
     let mut registry = Registry::default();
     admin::about(&mut registry, &Clock::system(), Health::default());
     let (clock, health, wakes) = (Clock::system(), Health::default(), Wakes::default());
-    let admin = Admin::new(&config, BTreeSet::new(), webhooks(), store, clock, health, wakes).telling(registry);
+    let settings = wire::Settings { read_at: Timestamp::UNIX_EPOCH, file: None, settings: Vec::new() };
+    let in_force = InForce { handlers: Vec::new(), settings };
+    let (_keep, in_force) = watch::channel(Arc::new(in_force));
+    let admin = Admin::new(&config, in_force, webhooks(), store, clock, health, wakes).telling(registry);
     tokio::spawn(admin.run(listener, CancellationToken::new()));
     let began = Instant::now();
     let text = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
