@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::notices::Notices;
 use super::{Consumer, House};
-use crate::model::{NewDelivery, NotRouted, Plan, StoredEvent};
+use crate::model::{HandlerName, NewDelivery, NotRouted, Plan, Position, StoredEvent};
 use crate::store::StoreError;
 use crate::telemetry::with_causes;
 
@@ -29,9 +30,15 @@ const NAMES_MAX: usize = 1000;
 
 /// Plans until it is told to stop, and says when the first step was good. When the future is dropped, the step under
 /// way is done or not as a whole.
-pub(super) async fn run(house: House, consumers: Vec<Consumer>, planned: CancellationToken, stop: CancellationToken) {
+pub(super) async fn run(
+    house: House,
+    consumers: Vec<Consumer>,
+    notices: Notices,
+    planned: CancellationToken,
+    stop: CancellationToken,
+) {
     let mut sleeper = house.wakes.events.sleeper();
-    let mut planner = Planner { house, consumers, stalled: None, one_by_one: 0, warned: HashSet::new() };
+    let mut planner = Planner { house, consumers, notices, stalled: None, one_by_one: 0, warned: HashSet::new() };
     while !stop.is_cancelled() {
         let stepped = tokio::time::timeout(STEP_MAX, planner.step()).await;
         planner.house.health.set_planner_moving(matches!(stepped, Ok(Ok(_))));
@@ -67,6 +74,7 @@ pub(super) async fn run(house: House, consumers: Vec<Consumer>, planned: Cancell
 struct Planner {
     house: House,
     consumers: Vec<Consumer>,
+    notices: Notices,
     /// How often planning began at the first event without getting beyond it; unknown before the first step.
     stalled: Option<u32>,
     /// How many events are still planned one by one, so that a crash shows which one it was.
@@ -85,7 +93,13 @@ impl Planner {
         let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, stalled)).collect();
         let count = plans.len();
         if count > 0 {
-            self.house.store.plan(plans, self.house.clock.now()).await?;
+            let (dead, now) = (dead_letters(&plans), self.house.clock.now());
+            self.house.store.plan(plans, now).await?;
+            for (position, handler, reason) in dead {
+                if let Some(event) = events.iter().find(|event| event.position == position) {
+                    self.notices.unplannable(event, &handler, &reason, now);
+                }
+            }
             self.stalled = Some(0);
             self.one_by_one = self.one_by_one.saturating_sub(count);
         }
@@ -116,6 +130,15 @@ impl Planner {
         }
         by_itself(event, &self.consumers, decide)
     }
+}
+
+/// The deliveries that are dead from the start.
+fn dead_letters(plans: &[Plan]) -> Vec<(Position, HandlerName, String)> {
+    let of_plan = |plan: &'_ Plan| -> Vec<(Position, HandlerName, String)> {
+        let dead = plan.deliveries.iter().filter_map(|new| Some((new.handler.clone(), new.dead.clone()?)));
+        dead.map(|(handler, reason)| (plan.position, handler, reason)).collect()
+    };
+    plans.iter().flat_map(of_plan).collect()
 }
 
 /// Decides on one event so that a panic is its own affair.
@@ -152,10 +175,9 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::contract::sample::accepted;
-    use crate::dispatch::Policy;
+    use crate::dispatch::{Policy, notices};
     use crate::handlers::log::LogHandler;
     use crate::health::Health;
-    use crate::model::HandlerName;
     use crate::routes::Route;
     use crate::store::{Config, SqliteStore, Store};
     use crate::wake::Wakes;
@@ -179,16 +201,14 @@ mod tests {
         for _ in 0..events {
             store.append(accepted("{}")).await.unwrap();
         }
-        let house = House {
-            store: Arc::new(store),
-            clock: Clock::system(),
-            wakes,
-            health: Health::default(),
-            handlers: Handle::current(),
-        };
+        let store: Arc<dyn Store> = Arc::new(store);
+        let (notices, _) = notices::open(Arc::clone(&store), CancellationToken::new());
+        let house =
+            House { store, clock: Clock::system(), wakes, health: Health::default(), handlers: Handle::current() };
         Planner {
             house,
             consumers: vec![consumer("a"), consumer("b")],
+            notices,
             stalled: None,
             one_by_one: 0,
             warned: HashSet::new(),
