@@ -12,6 +12,7 @@ mod notices;
 mod planner;
 mod policy;
 mod rate;
+mod replayer;
 mod retry;
 
 pub use policy::{BreakerPolicy, Policy, Rate, RetryPolicy};
@@ -72,6 +73,7 @@ pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken
     let gates = gates(&house, &stop).await;
     let (notices, told) = notices::open(Arc::clone(&house.store), cut.clone());
     tasks.spawn(told);
+    tasks.spawn(replayer::run(house.clone(), consumers.clone(), stop.clone()));
     // A handler that ends the process must not look like an event that does: lanes begin when planning has.
     let planned = CancellationToken::new();
     for consumer in consumers.clone() {
