@@ -188,3 +188,6 @@ impl Lanes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

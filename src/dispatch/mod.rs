@@ -5,6 +5,8 @@
 //! the threads that all of them share.
 
 mod attempt;
+#[cfg(test)]
+mod bench;
 mod breaker;
 mod gate;
 mod lanes;

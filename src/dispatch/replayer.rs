@@ -154,3 +154,6 @@ fn candidates(consumers: &[Consumer], to: &ReplayTo, name: &EventName) -> Vec<Ca
 fn candidate(consumer: &Consumer) -> Candidate {
     Candidate { handler: consumer.name.clone(), ordered: consumer.policy.ordered }
 }
+
+#[cfg(test)]
+mod tests;
