@@ -5,6 +5,7 @@
 mod support;
 
 mod answers;
+mod breaker;
 mod command_end;
 mod command_handler;
 mod crash;
@@ -13,9 +14,9 @@ mod example;
 mod http_handler;
 mod limits;
 mod order;
+mod replay;
 mod same_event;
 mod shutdown;
 mod stuck;
 mod tls;
-
 mod way;
