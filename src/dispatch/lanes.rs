@@ -78,29 +78,37 @@ impl Lanes {
         }
         let leave = self.gate.leave(&self.consumer.policy, free.len(), self.house.clock.now());
         free.truncate(leave.limit);
-        let next = if free.is_empty() { None } else { self.claim(free, attempts).await };
-        [leave.again, next].into_iter().flatten().fold(POLL, Duration::min)
+        let (claimed, next) = if free.is_empty() { (0, None) } else { self.claim(free, attempts).await };
+        // Where fewer were due than might begin, more leave is not what is missing.
+        let again = leave.again.filter(|_| claimed == leave.limit);
+        [again, next].into_iter().flatten().fold(POLL, Duration::min)
     }
 
-    /// Claims as many as there are places given and starts them; how long to wait until others are due.
-    async fn claim(self: &Arc<Self>, places: Vec<OwnedSemaphorePermit>, attempts: &TaskTracker) -> Option<Duration> {
+    /// Claims as many as there are places given and starts them; how many there were, and how long to wait until others
+    /// are due.
+    async fn claim(
+        self: &Arc<Self>,
+        places: Vec<OwnedSemaphorePermit>,
+        attempts: &TaskTracker,
+    ) -> (usize, Option<Duration>) {
         let policy = &self.consumer.policy;
         let (now, lease) = (self.house.clock.now(), policy.timeout + LEASE_MARGIN);
         let request = ClaimRequest { handler: self.consumer.name.clone(), limit: places.len(), now, lease };
         match self.house.store.claim(request).await {
             Ok(claims) => {
+                let count = claims.claimed.len();
                 let mut claimed = claims.claimed.into_iter();
-                let passes = self.gate.begin(policy, claimed.len(), self.house.clock.now());
+                let passes = self.gate.begin(policy, count, self.house.clock.now());
                 for ((pass, place), claimed) in passes.into_iter().zip(places).zip(&mut claimed) {
                     attempts.spawn(Arc::clone(self).attempt(claimed, pass, place));
                 }
                 // The breaker may have opened meanwhile.
                 self.give_back(claimed.collect()).await;
-                claims.next_at.map(|next_at| between(now, next_at))
+                (count, claims.next_at.map(|next_at| between(now, next_at)))
             }
             Err(error) => {
                 tracing::warn!(handler = %self.consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
-                Some(PAUSE)
+                (0, Some(PAUSE))
             }
         }
     }

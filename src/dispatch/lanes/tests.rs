@@ -166,4 +166,7 @@ async fn a_rate_bounds_how_often_a_handler_is_asked_and_claims_nothing_early() {
     assert!((55..=60).contains(&far_end.asked()), "{} in five seconds", far_end.asked());
     pass(&bench, &[&worker], Duration::from_secs(5)).await;
     assert_eq!(bench.count(&crm, DeliveryState::Delivered).await, 100);
+    let slow = far_end.consumer("crm", Policy { rate: Some(Rate { count: 1, per: HOUR }), ..Policy::default() });
+    let idle = Worker::new(&bench, &slow, &far_end, &Gates::default());
+    assert_eq!(idle.work().await, POLL, "who has nothing to do does not ask for more leave");
 }
