@@ -98,7 +98,7 @@ fn every_documented_default_is_what_holds_without_it() {
         assert_eq!(format!("{with:?}"), format!("{:?}", parse(head, &[])), "{key} = {default}");
         compared += 1;
     }
-    assert_eq!(compared, 23);
+    assert_eq!(compared, 26);
 }
 
 #[test]
