@@ -178,8 +178,9 @@ mod tests {
     use crate::dispatch::{Policy, notices};
     use crate::handlers::log::LogHandler;
     use crate::health::Health;
+    use crate::model::EventFilter;
     use crate::routes::Route;
-    use crate::store::{Config, SqliteStore, Store};
+    use crate::store::{Config, EventQuery, SqliteStore, Store};
     use crate::wake::Wakes;
     use std::sync::Arc;
     use tokio::runtime::Handle;
@@ -202,7 +203,8 @@ mod tests {
             store.append(accepted("{}")).await.unwrap();
         }
         let store: Arc<dyn Store> = Arc::new(store);
-        let (notices, _) = notices::open(Arc::clone(&store), CancellationToken::new());
+        let (notices, told) = notices::open(Arc::clone(&store), CancellationToken::new());
+        tokio::spawn(told);
         let house =
             House { store, clock: Clock::system(), wakes, health: Health::default(), handlers: Handle::current() };
         Planner {
@@ -250,5 +252,13 @@ mod tests {
             .map(|one| one.position.0)
             .collect();
         assert_eq!(dead, [1, 1]);
+        let filter = EventFilter { name: Some("Workhook.DeadLetter".parse().unwrap()), ..EventFilter::default() };
+        let query = EventQuery { limit: 10, filter, ..EventQuery::default() };
+        let told = async {
+            while planner.house.store.events(query.clone()).await.unwrap().items.len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), told).await.expect("each handler's dead letter is told");
     }
 }
