@@ -179,7 +179,7 @@ fn cause(status: Option<i32>, reason: &str) -> [u8; 8] {
 
 /// Whether a word is more likely a piece of an id.
 fn is_hex(word: &str) -> bool {
-    word.len() >= 4 && word.len() % 4 == 0 && word.chars().all(|c| matches!(c, 'a'..='f'))
+    word.len() >= 4 && word.chars().all(|c| matches!(c, 'a'..='f'))
 }
 
 #[cfg(test)]
