@@ -182,7 +182,7 @@ mod tests {
         check(
             "command = [\"sh\"]\nurl = \"http://localhost/\"",
             &["5:1: handler.a: unknown key `url`; known for kind `command` are `name`, `kind`, `events`, `ordered`, \
-                `concurrency`, `timeout`, `retry`, `command`, `folder`, `env` and `exit_codes`"],
+                `concurrency`, `timeout`, `retry`, `breaker`, `rate`, `command`, `folder`, `env` and `exit_codes`"],
         );
     }
 

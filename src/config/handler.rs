@@ -7,10 +7,10 @@ use super::document::line;
 use super::reader::Reader;
 use super::section::Section;
 use super::suggest;
-use super::units::{duration, shown_duration};
+use super::units::{duration, rate, shown_duration};
 use super::value::{self, Value, boolean, one_of, whole};
 use super::{ConfiguredHandler, KindConfig, command, http};
-use crate::dispatch::{Policy, RetryPolicy};
+use crate::dispatch::{BreakerPolicy, Policy, RetryPolicy};
 use crate::model::HandlerName;
 use crate::routes::{Pattern, PatternError, Route};
 
@@ -19,7 +19,7 @@ const KINDS: &[(&str, Kind)] =
     &[("command", Kind::Command), ("http", Kind::Http), ("log", Kind::Log), ("rust", Kind::Rust)];
 /// The kinds that are planned, so that nobody looks for a slip of the pen.
 const NOT_YET: &[&str] = &["chat", "nats"];
-/// The least and the longest wait before a next attempt.
+/// The least and the longest wait before a next attempt or probe.
 const WAITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(7 * 24 * 3600));
 
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +86,8 @@ fn policy(section: &mut Section<'_, '_>) -> Policy {
     section.set("concurrency", &mut policy.concurrency, whole(1..=1024));
     section.set("timeout", &mut policy.timeout, duration(Duration::from_millis(1)..=Duration::from_secs(600)));
     policy.retry = section.inner("retry", "{ attempts = 30, first = \"1s\", max = \"1h\" }", retry);
+    policy.breaker = section.inner("breaker", "{ failures = 10, first = \"5s\", max = \"5m\" }", breaker);
+    policy.rate = section.take("rate", rate);
     policy
 }
 
@@ -94,11 +96,24 @@ fn retry(section: &mut Section<'_, '_>) -> RetryPolicy {
     section.set("attempts", &mut retry.attempts, whole(1..=1000));
     section.set("first", &mut retry.first, duration(WAITS.0..=WAITS.1));
     section.set("max", &mut retry.max, duration(WAITS.0..=WAITS.1));
-    if retry.first > retry.max {
-        let (first, max) = (shown_duration(retry.first), shown_duration(retry.max));
+    first_below_max(section, retry.first, retry.max);
+    retry
+}
+
+fn breaker(section: &mut Section<'_, '_>) -> BreakerPolicy {
+    let mut breaker = BreakerPolicy::default();
+    section.set("failures", &mut breaker.failures, whole(0..=1000));
+    section.set("first", &mut breaker.first, duration(WAITS.0..=WAITS.1));
+    section.set("max", &mut breaker.max, duration(WAITS.0..=WAITS.1));
+    first_below_max(section, breaker.first, breaker.max);
+    breaker
+}
+
+fn first_below_max(section: &mut Section<'_, '_>, first: Duration, max: Duration) {
+    if first > max {
+        let (first, max) = (shown_duration(first), shown_duration(max));
         section.blame(&["first", "max"], format!("first is {first}, and can be at most max, {max}"));
     }
-    retry
 }
 
 fn kind(value: Value<'_>) -> Result<Kind, String> {
@@ -131,6 +146,7 @@ impl Kind {
 mod tests {
     use super::super::tests::{parse, wrong};
     use super::*;
+    use crate::dispatch::Rate;
 
     #[test]
     fn everything_can_be_set() {
@@ -147,6 +163,8 @@ mod tests {
             concurrency = 1
             timeout = "1m"
             retry = { attempts = 3, first = "10ms", max = "7d" }
+            breaker = { failures = 0, first = "1s", max = "1m" }
+            rate = "100/m"
         "#;
         let handlers = parse(text).handlers;
         let [audit, crm] = handlers.as_slice() else { panic!("{handlers:?}") };
@@ -157,7 +175,10 @@ mod tests {
         assert!(matches!(crm.kind, KindConfig::Rust));
         assert_eq!(crm.route.as_ref().unwrap().patterns().len(), 2);
         let retry = RetryPolicy { attempts: 3, first: WAITS.0 * 10, max: WAITS.1 };
-        let policy = Policy { ordered: false, concurrency: 1, timeout: Duration::from_secs(60), retry };
+        let minute = Duration::from_secs(60);
+        let breaker = BreakerPolicy { failures: 0, first: Duration::from_secs(1), max: minute };
+        let rate = Some(Rate { count: 100, per: minute });
+        let policy = Policy { ordered: false, concurrency: 1, timeout: minute, retry, breaker, rate };
         assert_eq!(crm.policy, policy);
     }
 
@@ -195,7 +216,7 @@ mod tests {
         check(
             "name = \"a\"\nkind = \"log\"\nurl = \"http://localhost/\"",
             &["4:1: handler.a: unknown key `url`; known for kind `log` are `name`, `kind`, `events`, \
-                `ordered`, `concurrency`, `timeout` and `retry`"],
+                `ordered`, `concurrency`, `timeout`, `retry`, `breaker` and `rate`"],
         );
     }
 
@@ -252,11 +273,35 @@ mod tests {
             "retry = { first = \"2s\", max = \"1s\" }",
             &["4:19: handler.a.retry.first: first is 2s, and can be at most max, 1s"],
         );
+        check(
+            "breaker = { failures = -1, first = \"1m\", max = \"1s\" }",
+            &[
+                "4:24: handler.a.breaker.failures: -1 is out of bounds; it can be from 0 to 1000",
+                "4:36: handler.a.breaker.first: first is 1m, and can be at most max, 1s",
+            ],
+        );
+        check(
+            "breaker = false",
+            &["4:11: handler.a.breaker: expected a table, as in { failures = 10, first = \"5s\", max = \"5m\" \
+                }, found true or false"],
+        );
+        check(
+            "rate = 10",
+            &[r#"4:8: handler.a.rate: 10 says nothing of the time; write for example "10/s" or "100/m""#],
+        );
+        for wrong in ["10", "10/d", "/s", "1.5/s", "10 / s", "-1/s"] {
+            let right = r#"is not a number for each `s`, `m` or `h`; write for example "10/s" or "100/m""#;
+            check(&format!("rate = \"{wrong}\""), &[&format!("4:8: handler.a.rate: \"{wrong}\" {right}")]);
+        }
+        for wrong in ["0/s", "100001/h", "99999999999/m"] {
+            let right = "is out of bounds; the number can be from 1 to 100000";
+            check(&format!("rate = \"{wrong}\""), &[&format!("4:8: handler.a.rate: \"{wrong}\" {right}")]);
+        }
         check("concurency = 5", &["4:1: handler.a: unknown key `concurency`; did you mean `concurrency`?"]);
         check(
             "when = \"changes.status is defined\"",
             &["4:1: handler.a: unknown key `when`; known for kind `log` are `name`, `kind`, `events`, \
-                `ordered`, `concurrency`, `timeout` and `retry`"],
+                `ordered`, `concurrency`, `timeout`, `retry`, `breaker` and `rate`"],
         );
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::suggest;
 use super::value::{Value, shown};
+use crate::dispatch::Rate;
 
 /// Units of time, in milliseconds, from the largest.
 const TIMES: Units = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -22,6 +23,12 @@ const SIZES: Units = &[
     ("KB", 1000),
     ("kB", 1000),
 ];
+
+/// What a rate is for, in seconds.
+const RATES: Units = &[("s", 1), ("m", 60), ("h", 3600)];
+
+/// The highest number of a rate.
+const RATE_MAX: u32 = 100_000;
 
 type Units = &'static [(&'static str, u64)];
 
@@ -39,6 +46,25 @@ pub(super) fn size(bounds: RangeInclusive<usize>) -> impl FnOnce(Value<'_>) -> R
         let (least, most) = (*bounds.start() as u64, *bounds.end() as u64);
         let size = quantity(value, SIZES, "\"8MiB\" or \"64KiB\"", least..=most)?;
         usize::try_from(size).map_err(|_| format!("{} is more than this machine can count", shown_size(*bounds.end())))
+    }
+}
+
+/// So many in a second, a minute or an hour.
+pub(super) fn rate(value: Value<'_>) -> Result<Rate, String> {
+    const EXAMPLE: &str = "\"10/s\" or \"100/m\"";
+    if let Some(number) = value.number() {
+        return Err(format!("{number} says nothing of the time; write for example {EXAMPLE}"));
+    }
+    let text = value.text(EXAMPLE)?;
+    let per =
+        |unit: &str| RATES.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| Duration::from_secs(*seconds));
+    let rate = text.split_once('/').and_then(|(count, unit)| Some((count.parse::<u64>().ok()?, per(unit)?)));
+    let Some((count, per)) = rate else {
+        return Err(format!("{} is not a number for each `s`, `m` or `h`; write for example {EXAMPLE}", shown(text)));
+    };
+    match u32::try_from(count) {
+        Ok(count) if (1..=RATE_MAX).contains(&count) => Ok(Rate { count, per }),
+        _ => Err(format!("{} is out of bounds; the number can be from 1 to {RATE_MAX}", shown(text))),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The lanes of one handler: claims what is due, attempts it beside everything else, and settles it.
 //!
 //! Each handler has a loop and a bound of its own, so one that is slow or down delays nobody else. What always holds:
-//! a lane's next delivery is claimed only after the one before it was settled in the store; and no attempt starts
-//! under a lease that has run out.
+//! a lane's next delivery is claimed only after the one before it was settled in the store; no attempt starts under a
+//! lease that has run out; and none begins without the leave of the handler's gate, which hears what came of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::attempt;
+use super::breaker::{Came, Pass};
+use super::gate::Gate;
 use super::metrics::OfHandler;
+use super::notices::Notices;
 use super::{Consumer, House, trace};
 use crate::clock::between;
-use crate::model::{Claimed, Settlement};
+use crate::model::{Claimed, Ended, NextStep, Settlement};
 use crate::store::{ClaimRequest, Settled};
 use crate::telemetry::with_causes;
 
@@ -36,14 +39,15 @@ pub(super) struct Ends {
 }
 
 /// Attempts a handler's deliveries until it is told to stop, and returns when the last one is settled.
-pub(super) async fn run(house: House, consumer: Consumer, ends: Ends) {
+pub(super) async fn run(house: House, consumer: Consumer, gate: Arc<Gate>, notices: Notices, ends: Ends) {
     let mut sleeper = house.wakes.deliveries.sleeper();
     let places = Arc::new(Semaphore::new(consumer.policy.concurrency));
-    let lanes =
-        Arc::new(Lanes { metrics: house.metrics.of(&consumer.name), house, consumer, ends, freed: Notify::new() });
+    gate.take_up(&consumer.policy, house.clock.now());
+    let metrics = house.metrics.of(&consumer.name);
+    let lanes = Arc::new(Lanes { house, consumer, gate, notices, ends, metrics, freed: Notify::new() });
     let attempts = TaskTracker::new();
     while !lanes.ends.stop.is_cancelled() {
-        let wait = lanes.claim(&places, &attempts).await;
+        let wait = lanes.step(&places, &attempts).await;
         tokio::select! {
             () = lanes.ends.stop.cancelled() => {}
             () = sleeper.woken() => {}
@@ -53,11 +57,14 @@ pub(super) async fn run(house: House, consumer: Consumer, ends: Ends) {
     }
     attempts.close();
     attempts.wait().await;
+    lanes.gate.keep(&*lanes.house.store).await;
 }
 
 struct Lanes {
     house: House,
     consumer: Consumer,
+    gate: Arc<Gate>,
+    notices: Notices,
     ends: Ends,
     metrics: OfHandler,
     /// A place became free.
@@ -65,28 +72,59 @@ struct Lanes {
 }
 
 impl Lanes {
-    /// Claims as many as there are places for and starts them; how long to wait for the next.
-    async fn claim(self: &Arc<Self>, places: &Arc<Semaphore>, attempts: &TaskTracker) -> Duration {
+    /// Keeps what changed of the breaker, and claims what may begin; how long to wait for the next.
+    async fn step(self: &Arc<Self>, places: &Arc<Semaphore>, attempts: &TaskTracker) -> Duration {
+        self.gate.keep(&*self.house.store).await;
         let mut free = Vec::new();
         while let Ok(place) = Arc::clone(places).try_acquire_owned() {
             free.push(place);
         }
-        if free.is_empty() {
-            return POLL;
-        }
-        let now = self.house.clock.now();
-        let lease = self.consumer.policy.timeout + LEASE_MARGIN;
-        let request = ClaimRequest { handler: self.consumer.name.clone(), limit: free.len(), now, lease };
+        let leave = self.gate.leave(&self.consumer.policy, free.len(), self.house.clock.now());
+        free.truncate(leave.limit);
+        let (claimed, next) = if free.is_empty() { (0, None) } else { self.claim(free, attempts).await };
+        // Where fewer were due than might begin, more leave is not what is missing.
+        let again = leave.again.filter(|_| claimed == leave.limit);
+        [again, next].into_iter().flatten().fold(POLL, Duration::min)
+    }
+
+    /// Claims as many as there are places given and starts them; how many there were, and how long to wait until others
+    /// are due.
+    async fn claim(
+        self: &Arc<Self>,
+        places: Vec<OwnedSemaphorePermit>,
+        attempts: &TaskTracker,
+    ) -> (usize, Option<Duration>) {
+        let policy = &self.consumer.policy;
+        let (now, lease) = (self.house.clock.now(), policy.timeout + LEASE_MARGIN);
+        let request = ClaimRequest { handler: self.consumer.name.clone(), limit: places.len(), now, lease };
         match self.house.store.claim(request).await {
             Ok(claims) => {
-                for (claimed, place) in claims.claimed.into_iter().zip(free) {
-                    attempts.spawn(Arc::clone(self).attempt(claimed, place));
+                let count = claims.claimed.len();
+                let mut claimed = claims.claimed.into_iter();
+                let passes = self.gate.begin(policy, count, self.house.clock.now());
+                for ((pass, place), claimed) in passes.into_iter().zip(places).zip(&mut claimed) {
+                    attempts.spawn(Arc::clone(self).attempt(claimed, pass, place));
                 }
-                claims.next_at.map_or(POLL, |next_at| between(now, next_at).min(POLL))
+                // The breaker may have opened meanwhile.
+                self.give_back(claimed.collect()).await;
+                (count, claims.next_at.map(|next_at| between(now, next_at)))
             }
             Err(error) => {
                 tracing::warn!(handler = %self.consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
-                PAUSE
+                (0, Some(PAUSE))
+            }
+        }
+    }
+
+    /// Gives back what was claimed and is not attempted after all.
+    async fn give_back(&self, claimed: Vec<Claimed>) {
+        if claimed.is_empty() {
+            return;
+        }
+        let claims = claimed.iter().map(|claimed| (claimed.id, claimed.epoch)).collect();
+        if let Err(error) = self.house.store.release(claims).await {
+            for claimed in claimed {
+                tracing::warn!(delivery_id = %claimed.id, error = with_causes(&error), "a delivery waits for its lease to end");
             }
         }
     }
@@ -94,12 +132,10 @@ impl Lanes {
     /// Attempts one delivery and settles it.
     ///
     /// Its place is free again when the result is handed over, so that the next claim rides the same commit.
-    async fn attempt(self: Arc<Self>, claimed: Claimed, place: OwnedSemaphorePermit) {
+    async fn attempt(self: Arc<Self>, claimed: Claimed, pass: Pass, place: OwnedSemaphorePermit) {
         if self.ends.stop.is_cancelled() || self.house.clock.now() >= claimed.lease_until {
-            let given_back = self.house.store.release(vec![(claimed.id, claimed.epoch)]).await;
-            if let Err(error) = given_back {
-                tracing::warn!(delivery_id = %claimed.id, error = with_causes(&error), "a delivery waits for its lease to end");
-            }
+            self.gate.end(&self.consumer.policy, pass, Came::Nothing, self.house.clock.now());
+            self.give_back(vec![claimed]).await;
             drop(place);
             self.freed.notify_one();
             return;
@@ -110,6 +146,7 @@ impl Lanes {
         if let Some(outcome) = &settlement.outcome {
             self.house.traces.tell(|| trace::attempt(&claimed, outcome));
         }
+        self.take_note(&claimed, pass, &settlement);
         let mut settling = std::pin::pin!(self.settle(&claimed, settlement));
         let settled = tokio::select! {
             biased;
@@ -125,6 +162,25 @@ impl Lanes {
         }
     }
 
+    /// Tells the gate what came of an attempt, and whoever waits for notices what they should know.
+    fn take_note(&self, claimed: &Claimed, pass: Pass, settlement: &Settlement) {
+        let outcome = settlement.outcome.as_ref();
+        let came = match outcome {
+            // Whatever held it up for longer than its lease was not the far end.
+            _ if settlement.at >= claimed.lease_until => Came::Nothing,
+            Some(outcome) => match outcome.ended {
+                Ended::Delivered => Came::Delivered,
+                Ended::Failed | Ended::Refused => Came::Failed(&outcome.message),
+                Ended::Throttled => Came::Throttled,
+                Ended::Lost => Came::Nothing,
+            },
+            None => Came::Nothing,
+        };
+        if let Some(open) = self.gate.end(&self.consumer.policy, pass, came, settlement.at) {
+            self.notices.breaker_open(&claimed.event, &claimed.handler, &open);
+        }
+    }
+
     /// Keeps a result, and counts it.
     async fn settle(&self, claimed: &Claimed, settlement: Settlement) {
         let settled = self.keep(claimed, &settlement).await;
@@ -135,9 +191,14 @@ impl Lanes {
     async fn keep(&self, claimed: &Claimed, settlement: &Settlement) -> Option<Settled> {
         loop {
             match self.house.store.settle(settlement.clone()).await {
-                Ok(Settled::Kept) => return Some(Settled::Kept),
+                Ok(Settled::Kept) => {
+                    if let NextStep::Dead(reason) = &settlement.next {
+                        self.notices.dead_letter(claimed, settlement.outcome.as_ref(), reason, settlement.at);
+                    }
+                    return Some(Settled::Kept);
+                }
                 Ok(Settled::LostLease) => {
-                    tracing::warn!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, "a result came after its lease had ended; it is attempted again");
+                    tracing::warn!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, "a result was refused: the delivery was cancelled meanwhile, or its lease had ended and it is attempted again");
                     return Some(Settled::LostLease);
                 }
                 Err(error) if self.house.clock.now() >= claimed.lease_until || self.ends.cut.is_cancelled() => {
@@ -149,3 +210,6 @@ impl Lanes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

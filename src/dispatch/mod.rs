@@ -5,22 +5,31 @@
 //! the threads that all of them share.
 
 mod attempt;
+#[cfg(test)]
+mod bench;
+mod breaker;
+mod gate;
 mod lanes;
 mod metrics;
+mod notices;
 mod planner;
 mod policy;
+mod rate;
+mod replayer;
 mod retry;
 mod trace;
 
 pub use metrics::Metrics;
-pub use policy::{Policy, RetryPolicy};
+pub use policy::{BreakerPolicy, Policy, Rate, RetryPolicy};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::gate::Gates;
 use self::lanes::Ends;
 use crate::clock::Clock;
 use crate::handlers::Handler;
@@ -29,7 +38,11 @@ use crate::model::HandlerName;
 use crate::routes::Route;
 use crate::store::Store;
 use crate::telemetry::traces::Traces;
+use crate::telemetry::with_causes;
 use crate::wake::Wakes;
+
+/// How long to wait after the store failed.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A handler with everything that is set about it.
 #[derive(Debug, Clone)]
@@ -67,11 +80,17 @@ pub struct House {
 /// Plans and attempts until `stop`; attempts under way then go on until they end or `cut` ends them.
 pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken, cut: CancellationToken) {
     let mut tasks = JoinSet::new();
+    let gates = gates(&house, &stop).await;
+    let (notices, told) = notices::open(Arc::clone(&house.store), cut.clone());
+    tasks.spawn(told);
+    tasks.spawn(replayer::run(house.clone(), consumers.clone(), stop.clone()));
     // A handler that ends the process must not look like an event that does: lanes begin when planning has.
     let planned = CancellationToken::new();
     for consumer in consumers.clone() {
         let ends = Ends { stop: stop.clone(), cut: cut.clone() };
-        let (planned, lanes) = (planned.clone(), lanes::run(house.clone(), consumer, ends));
+        let gate = gates.of(&consumer.name);
+        let lanes = lanes::run(house.clone(), consumer, gate, notices.clone(), ends);
+        let planned = planned.clone();
         let stop = stop.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -81,11 +100,28 @@ pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken
             lanes.await;
         });
     }
-    tasks.spawn(planner::run(house, consumers, planned, stop));
+    tasks.spawn(planner::run(house, consumers, notices, planned, stop));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             // Nothing in these loops panics by design; if one does, the process must not go on without it.
             std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
+/// The gates as they were kept. A start that forgot them would storm a far end that is down.
+async fn gates(house: &House, stop: &CancellationToken) -> Gates {
+    loop {
+        match house.store.handlers().await {
+            Ok(records) => return Gates::restored(records),
+            Err(_) if stop.is_cancelled() => return Gates::default(),
+            Err(error) => {
+                tracing::warn!(error = with_causes(&error), "deliveries stand still until the store is available");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(PAUSE) => {}
         }
     }
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::notices::Notices;
 use super::{Consumer, House, trace};
-use crate::model::{NewDelivery, NotRouted, Plan, StoredEvent};
+use crate::model::{HandlerName, NewDelivery, NotRouted, Plan, Position, StoredEvent};
 use crate::store::StoreError;
 use crate::telemetry::with_causes;
 
@@ -30,9 +31,15 @@ const NAMES_MAX: usize = 1000;
 
 /// Plans until it is told to stop, and says when the first step was good. When the future is dropped, the step under
 /// way is done or not as a whole.
-pub(super) async fn run(house: House, consumers: Vec<Consumer>, planned: CancellationToken, stop: CancellationToken) {
+pub(super) async fn run(
+    house: House,
+    consumers: Vec<Consumer>,
+    notices: Notices,
+    planned: CancellationToken,
+    stop: CancellationToken,
+) {
     let mut sleeper = house.wakes.events.sleeper();
-    let mut planner = Planner { house, consumers, stalled: None, one_by_one: 0, warned: HashSet::new() };
+    let mut planner = Planner { house, consumers, notices, stalled: None, one_by_one: 0, warned: HashSet::new() };
     while !stop.is_cancelled() {
         let stepped = tokio::time::timeout(STEP_MAX, planner.step()).await;
         planner.house.health.set_planner_moving(matches!(stepped, Ok(Ok(_))));
@@ -68,6 +75,7 @@ pub(super) async fn run(house: House, consumers: Vec<Consumer>, planned: Cancell
 struct Planner {
     house: House,
     consumers: Vec<Consumer>,
+    notices: Notices,
     /// How often planning began at the first event without getting beyond it; unknown before the first step.
     stalled: Option<u32>,
     /// How many events are still planned one by one, so that a crash shows which one it was.
@@ -87,10 +95,15 @@ impl Planner {
         let count = plans.len();
         if count > 0 {
             let (planned, started) = (self.house.metrics.planning(&plans), Instant::now());
-            let now = self.house.clock.now();
+            let (dead, now) = (dead_letters(&plans), self.house.clock.now());
             self.house.store.plan(plans, now).await?;
             planned.kept();
             self.house.traces.tell(|| trace::planning(count, now, started.elapsed()));
+            for (position, handler, reason) in dead {
+                if let Some(event) = events.iter().find(|event| event.position == position) {
+                    self.notices.unplannable(event, &handler, &reason, now);
+                }
+            }
             self.stalled = Some(0);
             self.one_by_one = self.one_by_one.saturating_sub(count);
         }
@@ -121,6 +134,15 @@ impl Planner {
         }
         by_itself(event, &self.consumers, decide)
     }
+}
+
+/// The deliveries that are dead from the start.
+fn dead_letters(plans: &[Plan]) -> Vec<(Position, HandlerName, String)> {
+    let of_plan = |plan: &'_ Plan| -> Vec<(Position, HandlerName, String)> {
+        let dead = plan.deliveries.iter().filter_map(|new| Some((new.handler.clone(), new.dead.clone()?)));
+        dead.map(|(handler, reason)| (plan.position, handler, reason)).collect()
+    };
+    plans.iter().flat_map(of_plan).collect()
 }
 
 /// Decides on one event so that a panic is its own affair.
@@ -157,12 +179,12 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::contract::sample::accepted;
-    use crate::dispatch::{Metrics, Policy};
+    use crate::dispatch::{Metrics, Policy, notices};
     use crate::handlers::log::LogHandler;
     use crate::health::Health;
-    use crate::model::HandlerName;
+    use crate::model::EventFilter;
     use crate::routes::Route;
-    use crate::store::{Config, SqliteStore, Store};
+    use crate::store::{Config, EventQuery, SqliteStore, Store};
     use crate::telemetry::traces::Traces;
     use crate::wake::Wakes;
     use std::sync::Arc;
@@ -185,8 +207,11 @@ mod tests {
         for _ in 0..events {
             store.append(accepted("{}")).await.unwrap();
         }
+        let store: Arc<dyn Store> = Arc::new(store);
+        let (notices, told) = notices::open(Arc::clone(&store), CancellationToken::new());
+        tokio::spawn(told);
         let house = House {
-            store: Arc::new(store),
+            store,
             clock: Clock::system(),
             wakes,
             health: Health::default(),
@@ -197,6 +222,7 @@ mod tests {
         Planner {
             house,
             consumers: vec![consumer("a"), consumer("b")],
+            notices,
             stalled: None,
             one_by_one: 0,
             warned: HashSet::new(),
@@ -238,5 +264,13 @@ mod tests {
             .map(|one| one.position.0)
             .collect();
         assert_eq!(dead, [1, 1]);
+        let filter = EventFilter { name: Some("Workhook.DeadLetter".parse().unwrap()), ..EventFilter::default() };
+        let query = EventQuery { limit: 10, filter, ..EventQuery::default() };
+        let told = async {
+            while planner.house.store.events(query.clone()).await.unwrap().items.len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), told).await.expect("each handler's dead letter is told");
     }
 }

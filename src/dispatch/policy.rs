@@ -13,6 +13,10 @@ pub struct Policy {
     pub timeout: Duration,
     /// When it is asked again.
     pub retry: RetryPolicy,
+    /// When it is left alone, after repeated failures.
+    pub breaker: BreakerPolicy,
+    /// How often it is asked at the most; `None` is as often as it goes.
+    pub rate: Option<Rate>,
 }
 
 /// When a delivery that failed is tried again.
@@ -26,9 +30,42 @@ pub struct RetryPolicy {
     pub max: Duration,
 }
 
+/// When a handler that keeps failing is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerPolicy {
+    /// How many attempts fail in a row before the breaker opens; 0 is never.
+    pub failures: u32,
+    /// The longest wait before the first probe.
+    pub first: Duration,
+    /// The longest wait before any; it doubles with each probe that fails, up to here.
+    pub max: Duration,
+}
+
+/// So many in such a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many; at least 1.
+    pub count: u32,
+    /// In which time; more than nothing.
+    pub per: Duration,
+}
+
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { ordered: true, concurrency: 8, timeout: Duration::from_secs(10), retry: RetryPolicy::default() }
+        Policy {
+            ordered: true,
+            concurrency: 8,
+            timeout: Duration::from_secs(10),
+            retry: RetryPolicy::default(),
+            breaker: BreakerPolicy::default(),
+            rate: None,
+        }
+    }
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> BreakerPolicy {
+        BreakerPolicy { failures: 10, first: Duration::from_secs(5), max: Duration::from_secs(300) }
     }
 }
 

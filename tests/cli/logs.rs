@@ -28,7 +28,8 @@ fn full_run() -> (String, String) {
             kind = \"http\"
             url = \"http://{address}/marked-address-0123456789\"
             headers = {{ Authorization = \"env:MARKED_AUTHORIZATION\" }}
-            retry = {{ attempts = 2, first = \"1ms\", max = \"1ms\" }}"
+            retry = {{ attempts = 2, first = \"1ms\", max = \"1ms\" }}
+            breaker = {{ failures = 0 }}"
         )
     };
     let config = format!(

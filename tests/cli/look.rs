@@ -10,9 +10,10 @@ use workhook::contract::Brand;
 use workhook::sender::Fixture;
 
 use crate::support::place::ended;
-use crate::support::{Echo, Place, Run, Service};
+use crate::support::{Echo, Place, Run, Service, until};
 
-/// A service with a handler for issues that fails once and is dead then, and one for sprints that logs.
+/// A service with a handler for issues that fails once and is dead then, and one for sprints that logs. What workhook
+/// itself has to say of the dead letter is the fourth event.
 fn service() -> (Service, Echo) {
     let crm = Echo::start(Some(422));
     let config = format!(
@@ -30,6 +31,10 @@ fn service() -> (Service, Echo) {
     );
     let service = Place::with(&config).serve(&[]);
     service.run(&["send", "Issue.Update", "Sprint.Start", "Comment.Create"]).good();
+    until("the dead letter is told", || {
+        let list: wire::Events = service.run(&["events", "list", "--json", "--name", "Workhook.DeadLetter"]).json();
+        (!list.events.is_empty()).then_some(())
+    });
     service.settled();
     (service, crm)
 }
@@ -50,16 +55,17 @@ fn events_are_listed_the_newest_first_and_by_name() {
     let lines: Vec<_> = said.lines().collect();
     assert!(lines[0].starts_with("ID "), "{said}");
     for (line, parts) in lines[1..].iter().zip([
+        ["Workhook.DeadLetter", "not routed", "Handler crm has a dead letter"],
         ["Comment.Create", "not routed", "#22 "],
         ["Sprint.Start", "1 delivered", "Sprint 14"],
         ["Issue.Update", "1 dead", "#21 "],
     ]) {
         assert!(parts.iter().all(|part| line.contains(part)), "{parts:?}: {said}");
     }
-    assert_eq!(lines.len(), 4, "{said}");
+    assert_eq!(lines.len(), 5, "{said}");
     let list: wire::Events = exactly(service.run(&["events", "list", "--json"]));
     let names: Vec<_> = list.events.iter().map(|event| event.name.as_str()).collect();
-    assert_eq!(names, ["Comment.Create", "Sprint.Start", "Issue.Update"]);
+    assert_eq!(names, ["Workhook.DeadLetter", "Comment.Create", "Sprint.Start", "Issue.Update"]);
     let list: wire::Events = exactly(service.run(&["events", "list", "--json", "--name", "Sprint.Start"]));
     assert_eq!(list.events.len(), 1);
 }
@@ -142,11 +148,11 @@ fn deliveries_are_listed_by_handler_and_by_state() {
 fn health_is_0_when_ready_with_the_counts_and_1_when_nobody_answers() {
     let (service, _crm) = service();
     let said = service.run(&["health"]).good();
-    for part in ["ready\n", "3 kept", "1 delivered", "1 dead", "LAST USE"] {
+    for part in ["ready\n", "4 kept", "1 delivered", "1 dead", "LAST USE"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let health: wire::Health = exactly(service.run(&["health", "--json"]));
-    assert!(health.ready && health.events == 3, "{health:?}");
+    assert!(health.ready && health.events == 4, "{health:?}");
     let nobody = Place::new().set("WORKHOOK__ADMIN__LISTEN", "127.0.0.1:1");
     for args in [&["health"][..], &["health", "--json"], &["events", "list"], &["deliveries", "list"]] {
         let run = nobody.run(args);

@@ -111,7 +111,8 @@ async fn ruling_17_an_attempt_that_a_stop_cut_short_does_not_count_and_is_made_a
 async fn ruling_20_deliveries_of_a_handler_that_is_gone_go_on_when_it_returns() {
     let receiver = TestReceiver::start().await;
     receiver.answer_status(503);
-    let config = receiver.handler("crm", "retry = { attempts = 99, first = \"1ms\", max = \"10ms\" }");
+    let config = receiver
+        .handler("crm", "retry = { attempts = 99, first = \"1ms\", max = \"10ms\" }\nbreaker = { failures = 0 }");
     let app = TestApp::with(&config).start().await;
     app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
     until("it was tried", || async { (!receiver.received().is_empty()).then_some(()) }).await;
@@ -130,7 +131,7 @@ async fn ruling_20_deliveries_of_a_handler_that_is_gone_go_on_when_it_returns() 
 async fn ruling_19_the_address_in_force_is_the_one_at_the_time_of_the_attempt() {
     let (old, new) = (TestReceiver::start().await, TestReceiver::start().await);
     old.answer_status(503);
-    let retry = "retry = { attempts = 99, first = \"1ms\", max = \"10ms\" }";
+    let retry = "retry = { attempts = 99, first = \"1ms\", max = \"10ms\" }\nbreaker = { failures = 0 }";
     let app = TestApp::with(&old.handler("crm", retry)).start().await;
     app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
     until("it was tried", || async { (!old.received().is_empty()).then_some(()) }).await;

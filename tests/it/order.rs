@@ -73,7 +73,7 @@ async fn a_handler_that_fails_at_random_never_sees_an_event_before_the_one_befor
         })
     };
     let config = "[[handler]]\nname = \"random\"\nkind = \"rust\"\nconcurrency = 32\n\
-                  retry = { attempts = 20, first = \"1ms\", max = \"20ms\" }";
+                  retry = { attempts = 20, first = \"1ms\", max = \"20ms\" }\nbreaker = { failures = 0 }";
     let app = TestApp::with(config).functions(register).start().await;
     let mut senders = tokio::task::JoinSet::new();
     for sender in 0..50 {
@@ -86,9 +86,9 @@ async fn a_handler_that_fails_at_random_never_sees_an_event_before_the_one_befor
         });
     }
     senders.join_all().await;
-    let health = app.settled().await;
+    app.settled().await;
     assert_eq!(*watch.broken.lock().unwrap(), Vec::<String>::new());
-    assert_eq!(health.events, EVENTS);
+    assert_eq!(app.events().await.len() as u64, EVENTS);
     app.stop().await;
     let issues = watch.issues.lock().unwrap();
     assert_eq!(issues.len() as u64, ISSUES);

@@ -1,0 +1,159 @@
+//! The replayer: makes the deliveries of the replays that run, step by step and in turn (ruling 16).
+//!
+//! It decides who may get an event again; the store decides who of them does, makes the deliveries and moves the
+//! replay behind the events, all in one transaction. What always holds: it goes on from what is stored, so nothing is
+//! replayed twice; and a replay that was stopped makes nothing more.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::rate::Bucket;
+use super::{Consumer, House, Rate};
+use crate::clock::between;
+use crate::contract::EventName;
+use crate::model::{
+    Candidate, EventFilter, HandlerName, Position, Replay, ReplayId, ReplayState, ReplayStep, ReplayTo, ReplayedEvents,
+};
+use crate::store::{EventQuery, Page, Start, StoreError};
+use crate::telemetry::with_causes;
+
+/// How many events are replayed in one transaction.
+const STEP: usize = 200;
+/// How often the store is asked whether replays began, though nobody said so.
+const POLL: Duration = Duration::from_secs(5);
+/// The same while some run: somebody may have stopped them.
+const POLL_RUNNING: Duration = Duration::from_millis(500);
+/// How long to wait after the store failed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How many of the newest replays are looked at.
+const LOOKED_AT: usize = 10_000;
+
+/// Replays until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
+pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken) {
+    let mut sleeper = house.wakes.replays.sleeper();
+    let mut replayer = Replayer { house, consumers, buckets: HashMap::new() };
+    while !stop.is_cancelled() {
+        let wait = match replayer.step().await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::warn!(error = with_causes(&error), "replays stand still until the store is available");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleeper.woken() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+struct Replayer {
+    house: House,
+    consumers: Vec<Consumer>,
+    /// How far the rates of those that run are used up.
+    buckets: HashMap<ReplayId, Bucket>,
+}
+
+impl Replayer {
+    /// Takes one step of each replay that runs; how long to wait for the next.
+    async fn step(&mut self) -> Result<Duration, StoreError> {
+        let replays = self.house.store.replays(LOOKED_AT).await?;
+        // The oldest first, so that they come in the order in which they were asked for.
+        let running: Vec<&Replay> =
+            replays.iter().rev().filter(|replay| replay.state == ReplayState::Running).collect();
+        self.forget(&replays);
+        let mut wait = if running.is_empty() { POLL } else { POLL_RUNNING };
+        for replay in running {
+            let now = self.house.clock.now();
+            let bucket = self.buckets.entry(replay.id).or_default();
+            let (limit, again) = pace(bucket, replay.asked.per_second, now);
+            if limit == 0 {
+                wait = wait.min(again);
+                continue;
+            }
+            let taken = self.take(replay, limit).await?;
+            if let (Some(rate), Some(bucket)) = (rate(replay.asked.per_second), self.buckets.get_mut(&replay.id)) {
+                bucket.take(rate, now, taken);
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(wait)
+    }
+
+    /// Forgets those that do not run any more.
+    fn forget(&mut self, replays: &[Replay]) {
+        let ended =
+            |id: &ReplayId| replays.iter().find(|replay| replay.id == *id && replay.state != ReplayState::Running);
+        for replay in self.buckets.keys().filter_map(ended) {
+            let Replay { id, state, events, deliveries, .. } = replay;
+            tracing::info!(replay = %id, state = state.as_str(), events, deliveries, "a replay does not run any more");
+        }
+        let runs =
+            |id: &ReplayId| replays.iter().any(|replay| replay.id == *id && replay.state == ReplayState::Running);
+        self.buckets.retain(|id, _| runs(id));
+    }
+
+    /// Replays the next events, at most so many; how many they were.
+    async fn take(&self, replay: &Replay, limit: usize) -> Result<usize, StoreError> {
+        let filter = match &replay.asked.events {
+            ReplayedEvents::One(_) => EventFilter::default(),
+            ReplayedEvents::Filter(filter) => filter.clone(),
+        };
+        let Page { items, next } =
+            self.house.store.events(EventQuery { limit, start: Start::After(replay.position), filter }).await?;
+        let listed = items.len();
+        let events: Vec<(Position, Vec<Candidate>)> = items
+            .iter()
+            .map(|row| &row.event)
+            .take_while(|event| event.position <= replay.last)
+            .map(|event| (event.position, candidates(&self.consumers, &replay.asked.to, &event.name)))
+            .collect();
+        let taken = events.len();
+        let through = match next {
+            Some(next) if taken == listed => Position(next).min(replay.last),
+            _ => replay.last,
+        };
+        let asked_before = replay.asked.to == ReplayTo::SameHandlers;
+        let step = ReplayStep { events, asked_before, undelivered: replay.asked.undelivered };
+        self.house.store.step_replay(replay.id, step, through, self.house.clock.now()).await?;
+        Ok(taken)
+    }
+}
+
+/// How many events may be replayed now, and else how long to wait.
+fn pace(bucket: &mut Bucket, per_second: Option<u32>, now: Timestamp) -> (usize, Duration) {
+    match rate(per_second) {
+        None => (STEP, Duration::ZERO),
+        Some(rate) => (bucket.room(rate, now).min(STEP), between(now, bucket.next_at(rate, now))),
+    }
+}
+
+fn rate(per_second: Option<u32>) -> Option<Rate> {
+    per_second.map(|count| Rate { count, per: Duration::from_secs(1) })
+}
+
+/// Who may get an event of this name again.
+fn candidates(consumers: &[Consumer], to: &ReplayTo, name: &EventName) -> Vec<Candidate> {
+    let takes = |consumer: &&Consumer| consumer.route.judge(name).is_ok();
+    let of = |handler: &HandlerName| consumers.iter().find(|consumer| consumer.name == *handler);
+    match to {
+        ReplayTo::SameHandlers => consumers.iter().map(candidate).collect(),
+        // One that is not configured any more gets it when it returns (ruling 20).
+        ReplayTo::Handler(handler) => {
+            vec![of(handler).map_or_else(|| Candidate { handler: handler.clone(), ordered: true }, candidate)]
+        }
+        ReplayTo::Rematch => consumers.iter().filter(takes).map(candidate).collect(),
+        ReplayTo::RematchHandler(handler) => of(handler).filter(takes).map(candidate).into_iter().collect(),
+    }
+}
+
+fn candidate(consumer: &Consumer) -> Candidate {
+    Candidate { handler: consumer.name.clone(), ordered: consumer.policy.ordered }
+}
+
+#[cfg(test)]
+mod tests;
