@@ -40,7 +40,7 @@ pub struct App {
     ingest: Ingest,
     admin: Admin,
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: watch::Sender<Arc<Vec<Consumer>>>,
     public: TcpListener,
     private: TcpListener,
     drain_delay: std::time::Duration,
@@ -205,6 +205,7 @@ impl App {
         let admin = Admin::new(&admin, names, Arc::clone(&store), clock.clone(), health.clone());
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle() };
+        let consumers = watch::Sender::new(Arc::new(consumers));
         Ok(App { ingest, admin, house, consumers, public, private, drain_delay, threads, welcome })
     }
 

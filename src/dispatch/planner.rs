@@ -5,12 +5,13 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::notices::Notices;
-use super::{Consumer, House};
+use super::{Consumer, Consumers, House};
 use crate::model::{HandlerName, NewDelivery, NotRouted, Plan, Position, StoredEvent};
 use crate::store::StoreError;
 use crate::telemetry::with_causes;
@@ -32,7 +33,7 @@ const NAMES_MAX: usize = 1000;
 /// way is done or not as a whole.
 pub(super) async fn run(
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: Consumers,
     notices: Notices,
     planned: CancellationToken,
     stop: CancellationToken,
@@ -73,7 +74,7 @@ pub(super) async fn run(
 
 struct Planner {
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: Consumers,
     notices: Notices,
     /// How often planning began at the first event without getting beyond it; unknown before the first step.
     stalled: Option<u32>,
@@ -90,7 +91,10 @@ impl Planner {
             None => self.start().await?,
         };
         let events = self.house.store.unplanned(if self.one_by_one > 0 { 1 } else { BATCH }).await?;
-        let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, stalled)).collect();
+        // After the events, so that what came in after a change is never judged by what held before it; once for all of
+        // them, so that each is judged by one configuration (ruling 19).
+        let consumers = Arc::clone(&self.consumers.borrow());
+        let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, &consumers, stalled)).collect();
         let count = plans.len();
         if count > 0 {
             let (dead, now) = (dead_letters(&plans), self.house.clock.now());
@@ -113,7 +117,7 @@ impl Planner {
         Ok(stalled)
     }
 
-    fn plan(&mut self, event: &StoredEvent, stalled: u32) -> Plan {
+    fn plan(&mut self, event: &StoredEvent, consumers: &[Consumer], stalled: u32) -> Plan {
         if !event.name.is_known()
             && !event.name.is_own()
             && self.warned.len() < NAMES_MAX
@@ -122,13 +126,10 @@ impl Planner {
             tracing::warn!(event_id = %event.id, name = %event.name, "an event that is not in the vendor's list; it is routed like any other");
         }
         if stalled >= CRASHES_MAX {
-            return unplannable(
-                event,
-                &self.consumers,
-                &format!("planning it ended the process {stalled} times in a row"),
-            );
+            let reason = format!("planning it ended the process {stalled} times in a row");
+            return unplannable(event, consumers, &reason);
         }
-        by_itself(event, &self.consumers, decide)
+        by_itself(event, consumers, decide)
     }
 }
 
@@ -182,8 +183,8 @@ mod tests {
     use crate::routes::Route;
     use crate::store::{Config, EventQuery, SqliteStore, Store};
     use crate::wake::Wakes;
-    use std::sync::Arc;
     use tokio::runtime::Handle;
+    use tokio::sync::watch;
 
     fn consumer(name: &str) -> Consumer {
         let name = HandlerName::parse(name).unwrap();
@@ -209,7 +210,7 @@ mod tests {
             House { store, clock: Clock::system(), wakes, health: Health::default(), handlers: Handle::current() };
         Planner {
             house,
-            consumers: vec![consumer("a"), consumer("b")],
+            consumers: watch::channel(Arc::new(vec![consumer("a"), consumer("b")])).1,
             notices,
             stalled: None,
             one_by_one: 0,
@@ -222,14 +223,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let planner = planner(&folder, 1).await;
         let event = planner.house.store.unplanned(1).await.unwrap().remove(0);
-        let plan = by_itself(&event, &planner.consumers, |_, _| panic!("a condition that cannot be"));
+        let consumers = Arc::clone(&planner.consumers.borrow());
+        let plan = by_itself(&event, &consumers, |_, _| panic!("a condition that cannot be"));
         assert_eq!(plan.deliveries.len(), 2);
         assert!(
             plan.deliveries.iter().all(|delivery| delivery.dead.as_deref() == Some("planning it ended in a panic"))
         );
-        assert!(
-            by_itself(&event, &planner.consumers, decide).deliveries.iter().all(|delivery| delivery.dead.is_none())
-        );
+        assert!(by_itself(&event, &consumers, decide).deliveries.iter().all(|delivery| delivery.dead.is_none()));
     }
 
     #[tokio::test]
