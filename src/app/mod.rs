@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use self::threads::HandlerThreads;
 use crate::admin::Admin;

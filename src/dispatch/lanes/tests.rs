@@ -144,14 +144,14 @@ async fn what_was_claimed_while_the_breaker_opened_is_given_back_and_does_not_co
     let pass = gate.begin(&crm.policy, 1, now).remove(0);
     assert!(gate.end(&crm.policy, pass, Came::Failed("503"), now).is_some());
     // The loop had asked for leave just before.
-    let places = (0..8).map(|_| Arc::clone(&worker.places).try_acquire_owned().unwrap()).collect();
-    worker.lanes.claim(places, &worker.attempts).await;
+    let places = worker.places.lock().await.take(8);
+    worker.lanes.claim(&worker.lanes.consumer(), places, &worker.attempts).await;
     worker.settled().await;
     assert_eq!(far_end.asked(), 0);
     let untouched = |one: &crate::model::DeliveryRecord| !one.claimed && one.attempts == 0 && one.due_at.is_some();
     let deliveries = bench.deliveries(&crm).await;
     assert!(deliveries.len() == 8 && deliveries.iter().all(untouched), "{deliveries:?}");
-    assert_eq!(worker.places.available_permits(), 8);
+    assert_eq!(worker.places.lock().await.take(8).len(), 8);
 }
 
 #[tokio::test]
