@@ -48,7 +48,7 @@ pub struct App {
     admin: Admin,
     house: House,
     upkeep: Upkeep,
-    consumers: Vec<Consumer>,
+    consumers: watch::Sender<Arc<Vec<Consumer>>>,
     public: TcpListener,
     private: TcpListener,
     drain_delay: std::time::Duration,
@@ -230,6 +230,7 @@ impl App {
         let admin = admin.telling(registry);
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle(), metrics, traces };
+        let consumers = watch::Sender::new(Arc::new(consumers));
         Ok(App { ingest, admin, house, upkeep, consumers, public, private, drain_delay, threads, welcome })
     }
 

@@ -55,7 +55,8 @@ impl App {
         spawn(&mut tasks, "admin", self.admin.run(self.private, ends.admin.clone()));
         spawn(&mut tasks, "probe", probe(self.house.clone(), ends.admin.clone()));
         spawn(&mut tasks, "upkeep", self.upkeep.run(ends.dispatch.clone()));
-        let dispatched = dispatch::run(self.house, self.consumers, ends.dispatch.clone(), ends.attempts.clone());
+        let consumers = self.consumers.subscribe();
+        let dispatched = dispatch::run(self.house, consumers, ends.dispatch.clone(), ends.attempts.clone());
         spawn(&mut tasks, "dispatch", dispatched);
 
         let result = tokio::select! {

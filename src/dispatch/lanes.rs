@@ -2,12 +2,13 @@
 //!
 //! Each handler has a loop and a bound of its own, so one that is slow or down delays nobody else. What always holds:
 //! a lane's next delivery is claimed only after the one before it was settled in the store; no attempt starts under a
-//! lease that has run out; and none begins without the leave of the handler's gate, which hears what came of it.
+//! lease that it could outlast; each is made with what is set about the handler when it starts (ruling 19); and none
+//! begins without the leave of the handler's gate, which hears what came of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,8 +17,8 @@ use super::breaker::{Came, Pass};
 use super::gate::Gate;
 use super::metrics::OfHandler;
 use super::notices::Notices;
-use super::{Consumer, House, trace};
-use crate::clock::between;
+use super::{Consumer, House, Policy, trace};
+use crate::clock::{between, later};
 use crate::model::{Claimed, Ended, NextStep, Settlement};
 use crate::store::{ClaimRequest, Settled};
 use crate::telemetry::with_causes;
@@ -39,17 +40,26 @@ pub(super) struct Ends {
 }
 
 /// Attempts a handler's deliveries until it is told to stop, and returns when the last one is settled.
-pub(super) async fn run(house: House, consumer: Consumer, gate: Arc<Gate>, notices: Notices, ends: Ends) {
+pub(super) async fn run(
+    house: House,
+    mut consumer: watch::Receiver<Arc<Consumer>>,
+    gate: Arc<Gate>,
+    notices: Notices,
+    ends: Ends,
+) {
     let mut sleeper = house.wakes.deliveries.sleeper();
-    let places = Arc::new(Semaphore::new(consumer.policy.concurrency));
-    gate.take_up(&consumer.policy, house.clock.now());
-    let metrics = house.metrics.of(&consumer.name);
-    let lanes = Arc::new(Lanes { house, consumer, gate, notices, ends, metrics, freed: Notify::new() });
+    let mut places = Places::none();
+    let (name, policy) = (consumer.borrow().name.clone(), consumer.borrow().policy.clone());
+    gate.take_up(&policy, house.clock.now());
+    let metrics = house.metrics.of(&name);
+    let lanes =
+        Arc::new(Lanes { house, consumer: consumer.clone(), gate, notices, ends, metrics, freed: Notify::new() });
     let attempts = TaskTracker::new();
     while !lanes.ends.stop.is_cancelled() {
-        let wait = lanes.step(&places, &attempts).await;
+        let wait = lanes.step(&mut places, &attempts).await;
         tokio::select! {
             () = lanes.ends.stop.cancelled() => {}
+            Ok(()) = consumer.changed() => {}
             () = sleeper.woken() => {}
             () = lanes.freed.notified() => {}
             () = tokio::time::sleep(wait) => {}
@@ -60,9 +70,30 @@ pub(super) async fn run(house: House, consumer: Consumer, gate: Arc<Gate>, notic
     lanes.gate.keep(&*lanes.house.store).await;
 }
 
+/// The places for attempts, of which a change may make more or fewer.
+struct Places {
+    free: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Places {
+    /// None yet.
+    fn none() -> Places {
+        Places { free: Arc::new(Semaphore::new(0)), all: 0 }
+    }
+
+    /// Takes all that are free, of this many. Those that are taken and too many go when they are free again.
+    fn take(&mut self, concurrency: usize) -> Vec<OwnedSemaphorePermit> {
+        self.free.add_permits(concurrency.saturating_sub(self.all));
+        self.all = self.all.max(concurrency);
+        self.all -= self.free.forget_permits(self.all - concurrency);
+        std::iter::from_fn(|| Arc::clone(&self.free).try_acquire_owned().ok()).collect()
+    }
+}
+
 struct Lanes {
     house: House,
-    consumer: Consumer,
+    consumer: watch::Receiver<Arc<Consumer>>,
     gate: Arc<Gate>,
     notices: Notices,
     ends: Ends,
@@ -72,16 +103,19 @@ struct Lanes {
 }
 
 impl Lanes {
+    /// The handler with what is set about it now.
+    fn consumer(&self) -> Arc<Consumer> {
+        Arc::clone(&self.consumer.borrow())
+    }
+
     /// Keeps what changed of the breaker, and claims what may begin; how long to wait for the next.
-    async fn step(self: &Arc<Self>, places: &Arc<Semaphore>, attempts: &TaskTracker) -> Duration {
+    async fn step(self: &Arc<Self>, places: &mut Places, attempts: &TaskTracker) -> Duration {
         self.gate.keep(&*self.house.store).await;
-        let mut free = Vec::new();
-        while let Ok(place) = Arc::clone(places).try_acquire_owned() {
-            free.push(place);
-        }
-        let leave = self.gate.leave(&self.consumer.policy, free.len(), self.house.clock.now());
+        let consumer = self.consumer();
+        let mut free = places.take(consumer.policy.concurrency);
+        let leave = self.gate.leave(&consumer.policy, free.len(), self.house.clock.now());
         free.truncate(leave.limit);
-        let (claimed, next) = if free.is_empty() { (0, None) } else { self.claim(free, attempts).await };
+        let (claimed, next) = if free.is_empty() { (0, None) } else { self.claim(&consumer, free, attempts).await };
         // Where fewer were due than might begin, more leave is not what is missing.
         let again = leave.again.filter(|_| claimed == leave.limit);
         [again, next].into_iter().flatten().fold(POLL, Duration::min)
@@ -91,12 +125,13 @@ impl Lanes {
     /// are due.
     async fn claim(
         self: &Arc<Self>,
+        consumer: &Consumer,
         places: Vec<OwnedSemaphorePermit>,
         attempts: &TaskTracker,
     ) -> (usize, Option<Duration>) {
-        let policy = &self.consumer.policy;
+        let policy = &consumer.policy;
         let (now, lease) = (self.house.clock.now(), policy.timeout + LEASE_MARGIN);
-        let request = ClaimRequest { handler: self.consumer.name.clone(), limit: places.len(), now, lease };
+        let request = ClaimRequest { handler: consumer.name.clone(), limit: places.len(), now, lease };
         match self.house.store.claim(request).await {
             Ok(claims) => {
                 let count = claims.claimed.len();
@@ -110,7 +145,7 @@ impl Lanes {
                 (count, claims.next_at.map(|next_at| between(now, next_at)))
             }
             Err(error) => {
-                tracing::warn!(handler = %self.consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
+                tracing::warn!(handler = %consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
                 (0, Some(PAUSE))
             }
         }
@@ -133,20 +168,22 @@ impl Lanes {
     ///
     /// Its place is free again when the result is handed over, so that the next claim rides the same commit.
     async fn attempt(self: Arc<Self>, claimed: Claimed, pass: Pass, place: OwnedSemaphorePermit) {
-        if self.ends.stop.is_cancelled() || self.house.clock.now() >= claimed.lease_until {
-            self.gate.end(&self.consumer.policy, pass, Came::Nothing, self.house.clock.now());
+        let consumer = self.consumer();
+        let now = self.house.clock.now();
+        if self.ends.stop.is_cancelled() || later(now, consumer.policy.timeout) >= claimed.lease_until {
+            self.gate.end(&consumer.policy, pass, Came::Nothing, now);
             self.give_back(vec![claimed]).await;
             drop(place);
             self.freed.notify_one();
             return;
         }
         let running = self.metrics.running();
-        let settlement = attempt::attempt(&self.house, &self.consumer, &claimed, &self.ends.cut).await;
+        let settlement = attempt::attempt(&self.house, &consumer, &claimed, &self.ends.cut).await;
         drop(running);
         if let Some(outcome) = &settlement.outcome {
             self.house.traces.tell(|| trace::attempt(&claimed, outcome));
         }
-        self.take_note(&claimed, pass, &settlement);
+        self.take_note(&consumer.policy, &claimed, pass, &settlement);
         let mut settling = std::pin::pin!(self.settle(&claimed, settlement));
         let settled = tokio::select! {
             biased;
@@ -163,7 +200,7 @@ impl Lanes {
     }
 
     /// Tells the gate what came of an attempt, and whoever waits for notices what they should know.
-    fn take_note(&self, claimed: &Claimed, pass: Pass, settlement: &Settlement) {
+    fn take_note(&self, policy: &Policy, claimed: &Claimed, pass: Pass, settlement: &Settlement) {
         let outcome = settlement.outcome.as_ref();
         let came = match outcome {
             // Whatever held it up for longer than its lease was not the far end.
@@ -176,7 +213,7 @@ impl Lanes {
             },
             None => Came::Nothing,
         };
-        if let Some(open) = self.gate.end(&self.consumer.policy, pass, came, settlement.at) {
+        if let Some(open) = self.gate.end(policy, pass, came, settlement.at) {
             self.notices.breaker_open(&claimed.event, &claimed.handler, &open);
         }
     }

@@ -10,6 +10,7 @@ mod bench;
 mod breaker;
 mod gate;
 mod lanes;
+mod loops;
 mod metrics;
 mod notices;
 mod planner;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +59,9 @@ pub struct Consumer {
     pub handler: Arc<dyn Handler>,
 }
 
+/// The handlers in force. Whoever reads the configuration changes them, all at once.
+pub type Consumers = watch::Receiver<Arc<Vec<Consumer>>>;
+
 /// What dispatch needs of the house.
 #[derive(Debug, Clone)]
 pub struct House {
@@ -78,7 +83,7 @@ pub struct House {
 }
 
 /// Plans and attempts until `stop`; attempts under way then go on until they end or `cut` ends them.
-pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken, cut: CancellationToken) {
+pub async fn run(house: House, consumers: Consumers, stop: CancellationToken, cut: CancellationToken) {
     let mut tasks = JoinSet::new();
     let gates = gates(&house, &stop).await;
     let (notices, told) = notices::open(Arc::clone(&house.store), cut.clone());
@@ -86,20 +91,8 @@ pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken
     tasks.spawn(replayer::run(house.clone(), consumers.clone(), stop.clone()));
     // A handler that ends the process must not look like an event that does: lanes begin when planning has.
     let planned = CancellationToken::new();
-    for consumer in consumers.clone() {
-        let ends = Ends { stop: stop.clone(), cut: cut.clone() };
-        let gate = gates.of(&consumer.name);
-        let lanes = lanes::run(house.clone(), consumer, gate, notices.clone(), ends);
-        let planned = planned.clone();
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = planned.cancelled() => {}
-                () = stop.cancelled() => {}
-            }
-            lanes.await;
-        });
-    }
+    let ends = Ends { stop: stop.clone(), cut };
+    tasks.spawn(loops::run(house.clone(), consumers.clone(), gates, notices.clone(), planned.clone(), ends));
     tasks.spawn(planner::run(house, consumers, notices, planned, stop));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

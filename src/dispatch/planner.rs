@@ -5,13 +5,14 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::notices::Notices;
-use super::{Consumer, House, trace};
+use super::{Consumer, Consumers, House, trace};
 use crate::model::{HandlerName, NewDelivery, NotRouted, Plan, Position, StoredEvent};
 use crate::store::StoreError;
 use crate::telemetry::with_causes;
@@ -33,7 +34,7 @@ const NAMES_MAX: usize = 1000;
 /// way is done or not as a whole.
 pub(super) async fn run(
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: Consumers,
     notices: Notices,
     planned: CancellationToken,
     stop: CancellationToken,
@@ -74,7 +75,7 @@ pub(super) async fn run(
 
 struct Planner {
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: Consumers,
     notices: Notices,
     /// How often planning began at the first event without getting beyond it; unknown before the first step.
     stalled: Option<u32>,
@@ -91,7 +92,10 @@ impl Planner {
             None => self.start().await?,
         };
         let events = self.house.store.unplanned(if self.one_by_one > 0 { 1 } else { BATCH }).await?;
-        let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, stalled)).collect();
+        // After the events, so that what came in after a change is never judged by what held before it; once for all of
+        // them, so that each is judged by one configuration (ruling 19).
+        let consumers = Arc::clone(&self.consumers.borrow());
+        let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, &consumers, stalled)).collect();
         let count = plans.len();
         if count > 0 {
             let (planned, started) = (self.house.metrics.planning(&plans), Instant::now());
@@ -117,7 +121,7 @@ impl Planner {
         Ok(stalled)
     }
 
-    fn plan(&mut self, event: &StoredEvent, stalled: u32) -> Plan {
+    fn plan(&mut self, event: &StoredEvent, consumers: &[Consumer], stalled: u32) -> Plan {
         if !event.name.is_known()
             && !event.name.is_own()
             && self.warned.len() < NAMES_MAX
@@ -126,13 +130,10 @@ impl Planner {
             tracing::warn!(event_id = %event.id, name = %event.name, "an event that is not in the vendor's list; it is routed like any other");
         }
         if stalled >= CRASHES_MAX {
-            return unplannable(
-                event,
-                &self.consumers,
-                &format!("planning it ended the process {stalled} times in a row"),
-            );
+            let reason = format!("planning it ended the process {stalled} times in a row");
+            return unplannable(event, consumers, &reason);
         }
-        by_itself(event, &self.consumers, decide)
+        by_itself(event, consumers, decide)
     }
 }
 
@@ -187,8 +188,8 @@ mod tests {
     use crate::store::{Config, EventQuery, SqliteStore, Store};
     use crate::telemetry::traces::Traces;
     use crate::wake::Wakes;
-    use std::sync::Arc;
     use tokio::runtime::Handle;
+    use tokio::sync::watch;
 
     fn consumer(name: &str) -> Consumer {
         let name = HandlerName::parse(name).unwrap();
@@ -221,7 +222,7 @@ mod tests {
         };
         Planner {
             house,
-            consumers: vec![consumer("a"), consumer("b")],
+            consumers: watch::channel(Arc::new(vec![consumer("a"), consumer("b")])).1,
             notices,
             stalled: None,
             one_by_one: 0,
@@ -234,14 +235,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let planner = planner(&folder, 1).await;
         let event = planner.house.store.unplanned(1).await.unwrap().remove(0);
-        let plan = by_itself(&event, &planner.consumers, |_, _| panic!("a condition that cannot be"));
+        let consumers = Arc::clone(&planner.consumers.borrow());
+        let plan = by_itself(&event, &consumers, |_, _| panic!("a condition that cannot be"));
         assert_eq!(plan.deliveries.len(), 2);
         assert!(
             plan.deliveries.iter().all(|delivery| delivery.dead.as_deref() == Some("planning it ended in a panic"))
         );
-        assert!(
-            by_itself(&event, &planner.consumers, decide).deliveries.iter().all(|delivery| delivery.dead.is_none())
-        );
+        assert!(by_itself(&event, &consumers, decide).deliveries.iter().all(|delivery| delivery.dead.is_none()));
     }
 
     #[tokio::test]

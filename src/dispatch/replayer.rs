@@ -5,13 +5,14 @@
 //! replayed twice; and a replay that was stopped makes nothing more.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::rate::Bucket;
-use super::{Consumer, House, Rate};
+use super::{Consumer, Consumers, House, Rate};
 use crate::clock::between;
 use crate::contract::EventName;
 use crate::model::{
@@ -32,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOKED_AT: usize = 10_000;
 
 /// Replays until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
-pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken) {
+pub(super) async fn run(house: House, consumers: Consumers, stop: CancellationToken) {
     let mut sleeper = house.wakes.replays.sleeper();
     let mut replayer = Replayer { house, consumers, buckets: HashMap::new() };
     while !stop.is_cancelled() {
@@ -53,7 +54,7 @@ pub(super) async fn run(house: House, consumers: Vec<Consumer>, stop: Cancellati
 
 struct Replayer {
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: Consumers,
     /// How far the rates of those that run are used up.
     buckets: HashMap<ReplayId, Bucket>,
 }
@@ -106,11 +107,12 @@ impl Replayer {
         let Page { items, next } =
             self.house.store.events(EventQuery { limit, start: Start::After(replay.position), filter }).await?;
         let listed = items.len();
+        let consumers = Arc::clone(&self.consumers.borrow());
         let events: Vec<(Position, Vec<Candidate>)> = items
             .iter()
             .map(|row| &row.event)
             .take_while(|event| event.position <= replay.last)
-            .map(|event| (event.position, candidates(&self.consumers, &replay.asked.to, &event.name)))
+            .map(|event| (event.position, candidates(&consumers, &replay.asked.to, &event.name)))
             .collect();
         let taken = events.len();
         let through = match next {

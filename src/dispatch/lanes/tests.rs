@@ -1,5 +1,7 @@
 //! Lanes by hand: each step is taken by the test, and time passes only between steps.
 
+use tokio::sync::Mutex;
+
 use super::super::bench::{Bench, FarEnd};
 use super::super::gate::Gates;
 use super::super::notices;
@@ -14,7 +16,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Worker {
     lanes: Arc<Lanes>,
     far_end: Arc<FarEnd>,
-    places: Arc<Semaphore>,
+    places: Mutex<Places>,
     attempts: TaskTracker,
 }
 
@@ -25,9 +27,9 @@ impl Worker {
         gate.take_up(&consumer.policy, house.clock.now());
         let (notices, _) = notices::open(Arc::clone(&house.store), CancellationToken::new());
         let ends = Ends { stop: CancellationToken::new(), cut: CancellationToken::new() };
-        let places = Arc::new(Semaphore::new(consumer.policy.concurrency));
         let metrics = house.metrics.of(&consumer.name);
-        let lanes = Lanes { house, consumer: consumer.clone(), gate, notices, ends, metrics, freed: Notify::new() };
+        let (places, consumer) = (Mutex::new(Places::none()), watch::channel(Arc::new(consumer.clone())).1);
+        let lanes = Lanes { house, consumer, gate, notices, ends, metrics, freed: Notify::new() };
         Worker { lanes: Arc::new(lanes), far_end: Arc::clone(far_end), places, attempts: TaskTracker::new() }
     }
 
@@ -35,7 +37,7 @@ impl Worker {
     async fn work(&self) -> Duration {
         loop {
             let before = self.far_end.asked();
-            let wait = self.lanes.step(&self.places, &self.attempts).await;
+            let wait = self.lanes.step(&mut *self.places.lock().await, &self.attempts).await;
             self.settled().await;
             if self.far_end.asked() == before {
                 return wait;
@@ -143,14 +145,14 @@ async fn what_was_claimed_while_the_breaker_opened_is_given_back_and_does_not_co
     let pass = gate.begin(&crm.policy, 1, now).remove(0);
     assert!(gate.end(&crm.policy, pass, Came::Failed("503"), now).is_some());
     // The loop had asked for leave just before.
-    let places = (0..8).map(|_| Arc::clone(&worker.places).try_acquire_owned().unwrap()).collect();
-    worker.lanes.claim(places, &worker.attempts).await;
+    let places = worker.places.lock().await.take(8);
+    worker.lanes.claim(&worker.lanes.consumer(), places, &worker.attempts).await;
     worker.settled().await;
     assert_eq!(far_end.asked(), 0);
     let untouched = |one: &crate::model::DeliveryRecord| !one.claimed && one.attempts == 0 && one.due_at.is_some();
     let deliveries = bench.deliveries(&crm).await;
     assert!(deliveries.len() == 8 && deliveries.iter().all(untouched), "{deliveries:?}");
-    assert_eq!(worker.places.available_permits(), 8);
+    assert_eq!(worker.places.lock().await.take(8).len(), 8);
 }
 
 #[tokio::test]
@@ -170,4 +172,21 @@ async fn a_rate_bounds_how_often_a_handler_is_asked_and_claims_nothing_early() {
     let slow = far_end.consumer("crm", Policy { rate: Some(Rate { count: 1, per: HOUR }), ..Policy::default() });
     let idle = Worker::new(&bench, &slow, &far_end, &Gates::default());
     assert_eq!(idle.work().await, POLL, "who has nothing to do does not ask for more leave");
+}
+
+#[test]
+fn places_become_more_at_once_and_fewer_when_they_are_free_again() {
+    let mut places = Places::none();
+    let mut taken = places.take(2);
+    assert_eq!((taken.len(), places.take(2).len()), (2, 0));
+    taken.extend(places.take(5));
+    assert_eq!(taken.len(), 5);
+    assert_eq!(places.take(3).len(), 0);
+    taken.truncate(3);
+    assert_eq!(places.take(3).len(), 0, "three are taken still");
+    taken.truncate(2);
+    assert_eq!(places.take(3).len(), 1);
+    drop(taken);
+    assert_eq!(places.take(1).len(), 1);
+    assert_eq!(places.take(4).len(), 4);
 }

@@ -1,5 +1,7 @@
 //! Replays by hand: each step is taken by the test.
 
+use tokio::sync::watch;
+
 use std::sync::Arc;
 
 use super::super::Policy;
@@ -13,7 +15,11 @@ fn consumers(names: &[&str]) -> Vec<Consumer> {
 }
 
 fn replayer(bench: &Bench, consumers: &[Consumer]) -> Replayer {
-    Replayer { house: bench.house.clone(), consumers: consumers.to_vec(), buckets: HashMap::new() }
+    Replayer {
+        house: bench.house.clone(),
+        consumers: watch::channel(Arc::new(consumers.to_vec())).1,
+        buckets: HashMap::new(),
+    }
 }
 
 async fn start(bench: &Bench, to: ReplayTo, per_second: Option<u32>) -> ReplayId {
