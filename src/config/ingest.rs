@@ -24,6 +24,8 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Config {
     section.set("max_in_flight", &mut config.max_in_flight, size(1 << 10..=16 << 30));
     section.set("idle_timeout", &mut config.idle_timeout, duration(Duration::from_secs(1)..=Duration::from_secs(3600)));
     section.set("drain_delay", &mut config.drain_delay, duration(Duration::ZERO..=Duration::from_secs(5)));
+    section.shown("max_body", shown_size(crate::ingest::Config::default().max_body));
+    section.shown("max_in_flight", shown_size(crate::ingest::Config::default().max_in_flight));
     if let Some(proxies) = section.list("trusted_proxies", "[\"10.0.0.0/8\"]", proxy) {
         config.trusted_proxies = proxies;
     }

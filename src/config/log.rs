@@ -14,6 +14,7 @@ const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 pub(super) fn read(section: &mut Section<'_, '_>) -> LogConfig {
     let mut log = LogConfig::default();
     section.set("format", &mut log.format, one_of("format", FORMATS));
+    section.shown("format", "auto".to_owned());
     section.set("level", &mut log.level, level);
     log
 }

@@ -18,6 +18,7 @@ mod log;
 mod mistake;
 mod reader;
 mod section;
+mod settings;
 mod store;
 mod suggest;
 mod units;
@@ -26,6 +27,7 @@ mod webhook;
 
 pub use env::Env;
 pub use mistake::{ConfigErrors, Mistake, Place};
+pub use settings::Setting;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -57,6 +59,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The file that was read, where there was one.
     pub source: Option<PathBuf>,
+    /// Each key that can be set in it, with what it is set to and where that was said; a secret is not shown.
+    pub settings: Vec<Setting>,
 }
 
 /// A configured webhook.
@@ -119,7 +123,7 @@ impl Config {
         let (document, mistakes) = parsed.unzip();
         let mut reader = Reader::new(document.as_ref(), env, mistakes.unwrap_or_default());
         let mut config = Config::read(&mut reader);
-        reader.finish()?;
+        config.settings = reader.finish()?;
         config.source = text.map(|(name, _)| PathBuf::from(name));
         Ok(config)
     }
@@ -146,6 +150,7 @@ impl Config {
             log: reader.one("log", log::read),
             handlers: handler::read_all(reader),
             source: None,
+            settings: Vec::new(),
         }
     }
 }
@@ -185,8 +190,10 @@ mod tests {
     #[test]
     fn without_a_file_everything_has_its_default() {
         let defaults = format!("{:?}", Config::default());
-        assert_eq!(format!("{:?}", Config::parse(None, &Env::default()).unwrap()), defaults);
-        assert_eq!(format!("{:?}", Config { source: None, ..parse("# nothing") }), defaults);
+        let without_settings = |config| Config { source: None, settings: Vec::new(), ..config };
+        let shown = |config| format!("{:?}", without_settings(config));
+        assert_eq!(shown(Config::parse(None, &Env::default()).unwrap()), defaults);
+        assert_eq!(shown(parse("# nothing")), defaults);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::document::Document;
 use super::env::{self, Env};
 use super::mistake::{ConfigErrors, Mistake, Place};
 use super::section::{Section, Source};
+use super::settings::Setting;
 use super::suggest;
 use super::value::cut;
 
@@ -24,6 +25,8 @@ pub(super) struct Reader<'d> {
     variables: BTreeSet<String>,
     /// The tables that were asked for, as the file writes them.
     tables: Vec<Table>,
+    /// Each key that was asked for in each table, with what it is set to.
+    settings: Vec<Setting>,
 }
 
 #[derive(Debug)]
@@ -36,7 +39,7 @@ impl<'d> Reader<'d> {
     /// A reader of this file, with what is wrong in it already, and environment.
     pub(super) fn new(document: Option<&'d Document<'d>>, env: &'d Env, mistakes: Vec<Mistake>) -> Reader<'d> {
         let (keys, variables) = (BTreeSet::new(), BTreeSet::new());
-        Reader { document, env, mistakes, keys, variables, tables: Vec::new() }
+        Reader { document, env, mistakes, keys, variables, tables: Vec::new(), settings: Vec::new() }
     }
 
     /// The environment, for secrets.
@@ -109,6 +112,16 @@ impl<'d> Reader<'d> {
         self.variables.extend(variable);
     }
 
+    /// Keeps what a key is set to.
+    pub(super) fn note(&mut self, setting: Setting) {
+        self.settings.push(setting);
+    }
+
+    /// What the keys are set to, so far.
+    pub(super) fn settings(&mut self) -> &mut Vec<Setting> {
+        &mut self.settings
+    }
+
     /// Every key that was asked for.
     pub(super) fn into_keys(self) -> BTreeSet<String> {
         self.keys
@@ -120,14 +133,14 @@ impl<'d> Reader<'d> {
         self.document.map_or_else(|| Place::File("workhook.toml".to_owned()), |document| document.place(span))
     }
 
-    /// Ends the reading: what nobody asked for is a mistake as well.
+    /// Ends the reading, with what the keys are set to: what nobody asked for is a mistake as well.
     ///
     /// # Errors
     /// With all mistakes, where there are any.
-    pub(super) fn finish(mut self) -> Result<(), ConfigErrors> {
+    pub(super) fn finish(mut self) -> Result<Vec<Setting>, ConfigErrors> {
         self.report_unknown_tables();
         self.report_unknown_variables();
-        if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigErrors::new(self.mistakes)) }
+        if self.mistakes.is_empty() { Ok(self.settings) } else { Err(ConfigErrors::new(self.mistakes)) }
     }
 
     fn root(&mut self, name: &'static str, many: bool) -> Option<(Range<usize>, &'d DeValue<'d>)> {

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::env::{self, Env};
 use super::mistake::Place;
 use super::reader::Reader;
+use super::settings::{self, Setting};
 use super::suggest;
 use super::value::{Value, cut};
 
@@ -27,6 +28,8 @@ pub(super) struct Section<'r, 'd> {
     single: bool,
     taken: Vec<&'static str>,
     faulty: Vec<&'static str>,
+    /// How many settings were noted before this table.
+    noted_before: usize,
 }
 
 /// A table in the file, where there is one, and the place to name when something is missing in it.
@@ -52,7 +55,8 @@ impl<'r, 'd> Section<'r, 'd> {
         read: impl FnOnce(&mut Section<'_, 'd>) -> T,
     ) -> T {
         let (kind, taken, faulty) = (String::new(), Vec::new(), Vec::new());
-        let mut section = Section { reader, name, label, kind, source, single, taken, faulty };
+        let noted_before = reader.settings().len();
+        let mut section = Section { reader, name, label, kind, source, single, taken, faulty, noted_before };
         let result = read(&mut section);
         section.report_unknown();
         result
@@ -70,7 +74,13 @@ impl<'r, 'd> Section<'r, 'd> {
 
     /// Has messages call the table by its own name, as in `handler.crm`.
     pub(super) fn call(&mut self, own_name: &str) {
-        self.label = format!("{}.{own_name}", self.name);
+        let label = format!("{}.{own_name}", self.name);
+        for setting in self.reader.settings().iter_mut().skip(self.noted_before) {
+            if let Some(key) = setting.key.strip_prefix(&self.label) {
+                setting.key = format!("{label}{key}");
+            }
+        }
+        self.label = label;
     }
 
     /// Has messages say of which kind the table is, where they list its keys.
@@ -95,7 +105,9 @@ impl<'r, 'd> Section<'r, 'd> {
         read: impl FnOnce(Value<'d>) -> Result<T, String>,
     ) -> Option<T> {
         self.know(key);
-        let Given { value, place } = self.given(key)?;
+        let given = self.given(key);
+        self.note(key, given.as_ref());
+        let Given { value, place } = given?;
         match read(value) {
             Ok(value) => Some(value),
             Err(message) => {
@@ -106,14 +118,25 @@ impl<'r, 'd> Section<'r, 'd> {
     }
 
     /// Takes a key into a setting that has a default.
-    pub(super) fn set<T>(
+    pub(super) fn set<T: std::fmt::Debug + 'static>(
         &mut self,
         key: &'static str,
         setting: &mut T,
         read: impl FnOnce(Value<'d>) -> Result<T, String>,
     ) {
-        if let Some(value) = self.take(key, read) {
-            *setting = value;
+        let default = settings::default(setting);
+        match self.take(key, read) {
+            Some(value) => *setting = value,
+            None => self.shown(key, default),
+        }
+    }
+
+    /// Has a default shown as it would be written.
+    pub(super) fn shown(&mut self, key: &str, default: String) {
+        let key = format!("{}.{key}", self.label);
+        let own = self.reader.settings().iter_mut().skip(self.noted_before);
+        if let Some(setting) = own.rev().find(|setting| setting.key == key && setting.origin.is_none()) {
+            setting.value = Some(default);
         }
     }
 
@@ -222,6 +245,12 @@ impl<'r, 'd> Section<'r, 'd> {
         self.taken.push(key);
         let variable = self.single.then(|| env::variable(&self.name, key));
         self.reader.know(format!("{}.{key}", self.name), variable);
+    }
+
+    fn note(&mut self, key: &'static str, given: Option<&Given<'d>>) {
+        let value = given.map(|given| settings::shown(&format!("{}.{key}", self.name), given.value));
+        let (key, origin) = (format!("{}.{key}", self.label), given.map(|given| given.place.clone()));
+        self.reader.note(Setting { key, value, origin });
     }
 
     fn given(&self, key: &str) -> Option<Given<'d>> {

@@ -10,7 +10,9 @@ const EXAMPLE: &str = "\"sqlite:workhook-data/workhook.db\"";
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Config {
     let mut config = Config::default();
+    let default = format!("sqlite:{}", config.path.display());
     section.set("url", &mut config.path, url);
+    section.shown("url", default);
     config
 }
 
