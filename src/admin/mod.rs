@@ -6,10 +6,11 @@
 pub mod api;
 mod config;
 mod guard;
+mod in_force;
 
 pub use config::Config;
+pub use in_force::{HandlerInfo, InForce, InForceNow};
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,6 @@ use crate::clock::Clock;
 use crate::connections::{self, Limits};
 use crate::contract::Webhooks;
 use crate::health::Health;
-use crate::model::HandlerName;
 use crate::store::Store;
 use crate::wake::Wakes;
 
@@ -50,7 +50,7 @@ pub struct Admin {
     clock: Clock,
     health: Health,
     guard: Guard,
-    handlers: Arc<BTreeSet<HandlerName>>,
+    in_force: InForceNow,
     webhooks: Arc<Webhooks>,
     wakes: Wakes,
     waiting: Arc<Semaphore>,
@@ -61,7 +61,7 @@ impl Admin {
     #[must_use]
     pub fn new(
         config: &Config,
-        handlers: BTreeSet<HandlerName>,
+        in_force: InForceNow,
         webhooks: Webhooks,
         store: Arc<dyn Store>,
         clock: Clock,
@@ -69,9 +69,13 @@ impl Admin {
         wakes: Wakes,
     ) -> Admin {
         let guard = Guard::new(config.token.as_ref());
-        let (handlers, webhooks) = (Arc::new(handlers), Arc::new(webhooks));
         let waiting = Arc::new(Semaphore::new(api::WAITING_MAX));
-        Admin { store, clock, health, guard, handlers, webhooks, wakes, waiting }
+        Admin { store, clock, health, guard, in_force, webhooks: Arc::new(webhooks), wakes, waiting }
+    }
+
+    /// The configuration that holds at the moment.
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.borrow())
     }
 
     /// The routes of the door.

@@ -6,9 +6,11 @@
 
 mod consumers;
 mod generated;
+mod in_force;
 mod supervise;
 mod threads;
 
+pub use in_force::settings;
 pub use supervise::RunError;
 
 use std::net::SocketAddr;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use self::threads::HandlerThreads;
 use crate::admin::Admin;
@@ -200,9 +203,11 @@ impl App {
             handlers: consumers.iter().map(consumers::describe).collect(),
         };
         let drain_delay = config.ingest.drain_delay;
-        let names = consumers.iter().map(|consumer| consumer.name.clone()).collect();
+        let file = config.source.as_ref().map(|path| path.display().to_string());
+        let in_force = in_force::in_force(&consumers, file, &config.settings, clock.now());
+        let (_, in_force) = watch::channel(Arc::new(in_force));
         let (store_too, wakes_too) = (Arc::clone(&store), wakes.clone());
-        let admin = Admin::new(&admin, names, webhooks.clone(), store_too, clock.clone(), health.clone(), wakes_too);
+        let admin = Admin::new(&admin, in_force, webhooks.clone(), store_too, clock.clone(), health.clone(), wakes_too);
         let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle() };

@@ -3,8 +3,10 @@
 //! Pure: it knows no store, no handler and no clock. What always holds: a route that says no names the clause that did.
 
 mod pattern;
+mod replay;
 
 pub use pattern::{Pattern, PatternError};
+pub use replay::candidates;
 
 use crate::contract::EventName;
 

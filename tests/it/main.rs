@@ -12,6 +12,7 @@ mod delivering;
 mod example;
 mod http_handler;
 mod judged_again;
+mod intervening;
 mod limits;
 mod looking_back;
 mod openapi;

@@ -1,18 +1,20 @@
-//! Deliveries.
+//! Deliveries: lists, and one with its attempts.
 
 use axum::Json;
 use axum::extract::{Path, State};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::told::delivery;
-use super::{Admin, Error, Query, Route, limit, wire};
-use crate::model::{DeliveryFilter, DeliveryId, DeliveryState, HandlerName};
+use super::waiting::Waiting;
+use super::{Admin, Error, Query, Route, filters, limit, wire};
+use crate::model::DeliveryId;
 use crate::store::{DeliveryQuery, Start};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/api/v1/deliveries", "Deliveries, the newest first.", list)
+        Route::get("/api/v1/deliveries", "Deliveries, the newest first; with `after`, the oldest first.", list)
             .query::<ListDeliveries>()
             .answers::<wire::Deliveries>(),
         Route::get("/api/v1/deliveries/{id}", "A delivery with its attempts.", show).answers::<wire::Delivery>(),
@@ -22,30 +24,50 @@ pub(super) fn routes() -> Vec<Route> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListDeliveries {
+    /// How many at the most: 1 to 200, else 50.
     limit: Option<usize>,
+    /// Only those before this one, the newest first.
     before: Option<i64>,
+    /// Only those after this one, the oldest first.
+    after: Option<i64>,
+    /// Only those of this handler.
     handler: Option<String>,
+    /// Only those in this state: `pending`, `delivered`, `dead` or `cancelled`.
     state: Option<String>,
+    /// Only those of this event, by its id.
+    event: Option<String>,
+    /// Only those of events of this name, or of any name of an object: `Issue.Update`, `Issue.*`.
+    name: Option<String>,
+    /// Only those planned at this time or later.
+    since: Option<Timestamp>,
+    /// Only those planned before this time.
+    until: Option<Timestamp>,
+    /// Only those whose reason has this text in it; case does not matter.
+    reason: Option<String>,
+}
+
+impl ListDeliveries {
+    fn query(self) -> Result<DeliveryQuery, Error> {
+        let start = match (self.before, self.after) {
+            (None, None) => Start::Newest,
+            (Some(before), None) => Start::Before(DeliveryId(before)),
+            (None, Some(after)) => Start::After(DeliveryId(after)),
+            (Some(_), Some(_)) => return Err(Error::BadRequest("give before or after, not both".to_owned())),
+        };
+        let limit = limit(self.limit)?;
+        let ListDeliveries { handler, state, event, name, since, until, reason, .. } = self;
+        let filter = wire::DeliveryFilter { handler, state, event, name, since, until, reason };
+        Ok(DeliveryQuery { limit, start, filter: filters::deliveries(filter)? })
+    }
 }
 
 async fn list(
     State(admin): State<Admin>,
     Query(asked): Query<ListDeliveries>,
 ) -> Result<Json<wire::Deliveries>, Error> {
-    let limit = limit(asked.limit)?;
-    let handler = asked.handler.map(|name| {
-        HandlerName::parse(&name).ok_or_else(|| Error::BadRequest(format!("{name:?} cannot name a handler")))
-    });
-    let state = asked.state.map(|state| {
-        let wrong =
-            || format!("{state:?} is no state; they are {}", DeliveryState::ALL.map(DeliveryState::as_str).join(", "));
-        DeliveryState::parse(&state).ok_or_else(|| Error::BadRequest(wrong()))
-    });
-    let filter =
-        DeliveryFilter { handler: handler.transpose()?, state: state.transpose()?, ..DeliveryFilter::default() };
-    let start = asked.before.map_or(Start::Newest, |before| Start::Before(DeliveryId(before)));
-    let page = admin.store.deliveries(DeliveryQuery { limit, start, filter }).await?;
-    let deliveries = page.items.iter().map(|record| delivery(&admin, record)).collect();
+    let page = admin.store.deliveries(asked.query()?).await?;
+    let waiting = Waiting::now(&admin).await?;
+    let deliveries = page.items.iter().map(|record| delivery(&waiting, record)).collect();
     Ok(Json(wire::Deliveries { deliveries, next: page.next }))
 }
 
@@ -54,5 +76,5 @@ async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json
         id.parse().map_err(|_| Error::BadRequest(format!("{id:?} is not the id of a delivery, which is a number")));
     let found = admin.store.delivery(DeliveryId(known?)).await?;
     let record = found.ok_or_else(|| Error::NotFound(format!("there is no delivery {id}")))?;
-    Ok(Json(delivery(&admin, &record)))
+    Ok(Json(delivery(&Waiting::now(&admin).await?, &record)))
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::told::{detail, summary_of_row};
 use super::wait::{self, WAIT_MAX_SECONDS};
+use super::waiting::Waiting;
 use super::{Admin, Error, Query, Route, limit, wire};
 use crate::model::{EventFilter, EventId, EventOutcome, EventRecord, NameFilter, Position};
 use crate::store::{EventQuery, Start};
@@ -102,7 +103,7 @@ async fn list(State(admin): State<Admin>, Query(asked): Query<ListEvents>) -> Re
 
 async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<wire::EventDetail>, Error> {
     let record = find(&admin, &id).await?;
-    Ok(Json(detail(&admin, &record)))
+    Ok(Json(detail(&Waiting::now(&admin).await?, &record)))
 }
 
 async fn body(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Error> {

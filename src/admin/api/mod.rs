@@ -4,15 +4,23 @@
 //! What always holds: a request that changes something has passed `guard::changes`, and its body is bounded.
 
 mod asked;
+mod budget;
+mod change;
 mod deliveries;
 mod events;
+mod filters;
 mod forget;
+mod handlers;
 mod health;
 mod openapi;
 mod rejected;
+mod replays;
 mod route;
+mod settings;
+mod test;
 mod told;
 mod wait;
+mod waiting;
 mod webhooks;
 pub mod wire;
 
@@ -26,6 +34,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use self::asked::{Body, Query, limit};
+use self::budget::Budget;
 use self::route::Route;
 use super::{Admin, guard};
 use crate::store::StoreError;
@@ -57,6 +66,11 @@ fn routes() -> Vec<Route> {
         rejected::routes(),
         webhooks::routes(),
         forget::routes(),
+        change::routes(),
+        replays::routes(),
+        handlers::routes(),
+        test::routes(),
+        settings::routes(),
     ]
     .into_iter()
     .flatten()

@@ -1,6 +1,7 @@
 //! What is kept, in the shapes of the API.
 
-use super::{Admin, wire};
+use super::waiting::Waiting;
+use super::wire;
 use crate::contract::{Envelope, missing_parts};
 use crate::handlers::log::title;
 use crate::model::{Attempt, DeliveryRecord, DeliveryState, EventRecord, IdempotencyKey, Receipt, StoredEvent};
@@ -34,7 +35,7 @@ pub(super) fn state_count(state: DeliveryState, count: u64) -> wire::StateCount 
     wire::StateCount { state: state.to_string(), count }
 }
 
-pub(super) fn detail(admin: &Admin, record: &EventRecord) -> wire::EventDetail {
+pub(super) fn detail(waiting: &Waiting, record: &EventRecord) -> wire::EventDetail {
     let event = &record.event;
     let mut counts: Vec<wire::StateCount> = Vec::new();
     for delivery in &record.deliveries {
@@ -59,7 +60,7 @@ pub(super) fn detail(admin: &Admin, record: &EventRecord) -> wire::EventDetail {
             .iter()
             .map(|not| wire::NotRouted { handler: not.handler.clone(), clause: not.clause.clone() })
             .collect(),
-        handlers: record.deliveries.iter().map(|record| delivery(admin, record)).collect(),
+        handlers: record.deliveries.iter().map(|record| delivery(waiting, record)).collect(),
     }
 }
 
@@ -84,18 +85,8 @@ fn receipt(receipt: &Receipt) -> wire::Receipt {
     }
 }
 
-pub(super) fn delivery(admin: &Admin, record: &DeliveryRecord) -> wire::Delivery {
-    let now = admin.clock.now();
+pub(super) fn delivery(waiting: &Waiting, record: &DeliveryRecord) -> wire::Delivery {
     let pending = record.state == DeliveryState::Pending;
-    let waits = match record.due_at {
-        _ if !pending => None,
-        // Ruling 20.
-        _ if !admin.handlers.contains(&record.handler) => Some("for its handler, which is not configured"),
-        Some(until) if record.claimed && until > now => Some("being attempted"),
-        Some(due) if due > now => Some("until it is due again"),
-        Some(_) => Some("for a free place"),
-        None => Some("for the one before it in its lane"),
-    };
     wire::Delivery {
         id: record.id.0,
         event: record.event.to_string(),
@@ -105,9 +96,11 @@ pub(super) fn delivery(admin: &Admin, record: &DeliveryRecord) -> wire::Delivery
         idempotency_key: IdempotencyKey::new(record.event, &record.handler, record.number).as_str().to_owned(),
         lane: record.lane.clone(),
         state: record.state.to_string(),
-        waits: waits.map(str::to_owned),
+        waits: waiting.of(record).map(str::to_owned),
         due_at: record.due_at.filter(|_| pending && !record.claimed),
         attempts: record.attempts,
+        retried: record.retried,
+        replay: record.replay.map(|replay| replay.0),
         reason: record.reason.clone(),
         planned_at: record.planned_at,
         settled_at: record.settled_at,

@@ -7,6 +7,7 @@ mod show;
 mod tail;
 
 pub(super) use list::handled;
+pub(super) use show::attempt_line;
 
 use clap::Subcommand;
 

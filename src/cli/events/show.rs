@@ -95,6 +95,12 @@ fn delivery_line(delivery: &wire::Delivery) -> String {
     if let Some(waits) = &delivery.waits {
         text.push_str(&format!(", {waits}"));
     }
+    if let Some(replay) = delivery.replay {
+        text.push_str(&format!(", by replay {replay}"));
+    }
+    if delivery.retried > 0 {
+        text.push_str(&format!(", retried by hand {}", output::counted(delivery.retried.into(), "time")));
+    }
     if let Some(due_at) = delivery.due_at {
         text.push_str(&format!(" ({})", output::time(due_at)));
     }
@@ -104,7 +110,8 @@ fn delivery_line(delivery: &wire::Delivery) -> String {
     text
 }
 
-fn attempt_line(attempt: &wire::Attempt) -> String {
+/// An attempt in a line.
+pub(in crate::cli) fn attempt_line(attempt: &wire::Attempt) -> String {
     let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
     let started_at = output::time(attempt.started_at);
     format!(

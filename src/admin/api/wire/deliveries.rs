@@ -42,6 +42,11 @@ pub struct Delivery {
     pub due_at: Option<Timestamp>,
     /// How many attempts count.
     pub attempts: u32,
+    /// How often somebody had it retried by hand, which runs it out of order.
+    pub retried: u32,
+    /// The replay that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<i64>,
     /// Why it is dead, or what the last attempt said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -4,18 +4,24 @@
 
 mod deliveries;
 mod events;
+mod filters;
 mod forget;
 mod handlers;
 mod health;
 mod rejected;
 mod replays;
+mod settings;
 mod webhooks;
 
 pub use deliveries::*;
 pub use events::*;
+pub use filters::*;
 pub use forget::*;
+pub use handlers::*;
 pub use health::*;
 pub use rejected::*;
+pub use replays::*;
+pub use settings::*;
 pub use webhooks::*;
 
 use schemars::JsonSchema;

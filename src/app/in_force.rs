@@ -1,0 +1,42 @@
+//! The configuration as the private door tells it.
+
+use jiff::Timestamp;
+
+use crate::admin::api::wire;
+use crate::admin::{HandlerInfo, InForce};
+use crate::config::Setting;
+use crate::dispatch::Consumer;
+
+/// What holds from this time on.
+pub(super) fn in_force(consumers: &[Consumer], file: Option<String>, all: &[Setting], read_at: Timestamp) -> InForce {
+    InForce {
+        handlers: consumers.iter().map(handler).collect(),
+        settings: wire::Settings { read_at, file, settings: settings(all) },
+    }
+}
+
+/// Settings in the shape of the API.
+#[must_use]
+pub fn settings(settings: &[Setting]) -> Vec<wire::Setting> {
+    let shape = |setting: &Setting| wire::Setting {
+        key: setting.key.clone(),
+        value: setting.value.clone(),
+        origin: setting.origin.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string),
+    };
+    settings.iter().map(shape).collect()
+}
+
+fn handler(consumer: &Consumer) -> HandlerInfo {
+    let policy = &consumer.policy;
+    HandlerInfo {
+        name: consumer.name.clone(),
+        kind: consumer.handler.kind(),
+        route: consumer.route.clone(),
+        ordered: policy.ordered,
+        concurrency: policy.concurrency,
+        timeout: policy.timeout,
+        attempts: policy.retry.attempts,
+        first_retry: policy.retry.first,
+        max_retry: policy.retry.max,
+    }
+}

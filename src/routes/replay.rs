@@ -1,0 +1,45 @@
+//! Who may get an event of the past again.
+
+use super::Route;
+use crate::contract::EventName;
+use crate::model::{Candidate, HandlerName, ReplayTo};
+
+/// Those of the configured handlers, each with its route and whether it keeps order, that may get an event of this
+/// name by a replay.
+pub fn candidates<'h>(
+    to: &ReplayTo,
+    name: &EventName,
+    handlers: impl IntoIterator<Item = (&'h HandlerName, &'h Route, bool)>,
+) -> Vec<Candidate> {
+    let may = |handler: &HandlerName, route: &Route| match to {
+        ReplayTo::SameHandlers => true,
+        ReplayTo::Handler(only) => handler == only,
+        ReplayTo::Rematch => route.judge(name).is_ok(),
+        ReplayTo::RematchHandler(only) => handler == only && route.judge(name).is_ok(),
+    };
+    let may = handlers.into_iter().filter(|(handler, route, _)| may(handler, route));
+    may.map(|(handler, _, ordered)| Candidate { handler: handler.clone(), ordered }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ruling_16_a_replay_asks_the_route_only_where_it_was_told_to() {
+        let (crm, audit) = (HandlerName::parse("crm").unwrap(), HandlerName::parse("audit").unwrap());
+        let (issues, sprints) = ("Issue.*".parse().unwrap(), "Sprint.*".parse().unwrap());
+        let (issues, sprints) = (Route::new(vec![issues]), Route::new(vec![sprints]));
+        let check = |to: ReplayTo, expected: &[(&str, bool)]| {
+            let handlers = [(&crm, &issues, true), (&audit, &sprints, false)];
+            let found = candidates(&to, &EventName::parse("Issue.Update").unwrap(), handlers);
+            let found: Vec<_> = found.iter().map(|found| (found.handler.as_str(), found.ordered)).collect();
+            assert_eq!(found, expected, "{to:?}");
+        };
+        check(ReplayTo::SameHandlers, &[("crm", true), ("audit", false)]);
+        check(ReplayTo::Handler(audit.clone()), &[("audit", false)]);
+        check(ReplayTo::Rematch, &[("crm", true)]);
+        check(ReplayTo::RematchHandler(audit.clone()), &[]);
+        check(ReplayTo::RematchHandler(crm.clone()), &[("crm", true)]);
+    }
+}
