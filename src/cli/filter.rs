@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, civil};
 
+use crate::admin::api::wire;
 use crate::clock::Clock;
 use crate::model::{EventOutcome, NameFilter, NameFilterError};
 
@@ -38,6 +39,12 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// In the shape of the API.
+    pub(super) fn shape(&self) -> wire::EventFilter {
+        let Filter { name, webhook, entity, person, text, since, until, outcome } = self.clone();
+        wire::EventFilter { name, webhook, entity, person, text, since, until, outcome }
+    }
+
     /// As parameters of the API.
     pub(super) fn query(&self) -> Vec<(&'static str, String)> {
         let texts = [
@@ -54,7 +61,8 @@ impl Filter {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
+/// A name, or every name of an object, as events are stored under them.
+pub(super) fn name(text: &str) -> Result<String, String> {
     let filter = text.parse::<NameFilter>();
     filter.map(|filter| filter.to_string()).map_err(|error: NameFilterError| error.to_string())
 }

@@ -3,19 +3,23 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong use or configuration.
 
 mod ask;
+mod change;
 mod check;
 mod client;
 mod deliveries;
 mod demo;
 mod events;
 mod filter;
+mod handlers;
 mod health;
 mod output;
 mod progress;
 mod rejected;
+mod replay;
 mod send;
 mod serve;
 mod table;
+mod which;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,18 +61,22 @@ enum Command {
     /// Receive webhooks and handle them, until told to stop.
     Serve(serve::Serve),
     /// Check the configuration, and say all that is wrong with it.
-    Check(Form),
+    Check(check::Check),
     /// Stand in for the sender: send an event, or many, or a faulty one.
     Send(send::Send),
     /// Look at the events that are kept, take copies, or forget.
     #[command(subcommand)]
     Events(events::Events),
-    /// Look at what became of events at their handlers.
+    /// Look at what became of events at their handlers; retry and cancel.
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
     /// Look at requests with a good token that could not be events, and judge them again.
     #[command(subcommand)]
     Rejected(rejected::Rejected),
+    Replay(replay::Replay),
+    /// Look at the handlers; pause them, let them go on, try one.
+    #[command(subcommand)]
+    Handlers(handlers::Handlers),
     /// Ask a running workhook whether it is ready; exit code 1 if not.
     Health(health::Health),
     /// Print a completion script for a shell.
@@ -157,12 +165,14 @@ fn run(cli: Cli, registry: Registry) -> Done {
             output::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
-        Command::Check(form) => check::run(load(), form.json),
+        Command::Check(check) => check.run(load()),
         Command::Serve(serve) => serve.run(load()?, registry),
         Command::Send(send) => runtime()?.block_on(send.run(&load()?)),
         Command::Events(events) => runtime()?.block_on(events.run(&load()?)),
         Command::Deliveries(deliveries) => runtime()?.block_on(deliveries.run(&load()?)),
         Command::Rejected(rejected) => runtime()?.block_on(rejected.run(&load()?)),
+        Command::Replay(replay) => runtime()?.block_on(replay.run(&load()?)),
+        Command::Handlers(handlers) => runtime()?.block_on(handlers.run(&load()?)),
         Command::Health(health) => runtime()?.block_on(health.run(&load()?)),
     }
 }

@@ -1,0 +1,174 @@
+//! `workhook deliveries retry` and `cancel`: some by id, or all that are meant.
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::ask::Sure;
+use super::client::{Ask, Client};
+use super::progress::Progress;
+use super::which::WhichDeliveries;
+use super::{Done, Failed, Form, output};
+use crate::admin::api::wire;
+use crate::config::Config;
+
+/// How many ids one request takes.
+const IDS_MAX: usize = 500;
+
+/// What is tried again.
+#[derive(Debug, Args)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    change: Change,
+    /// Those in this state; without it, dead ones.
+    #[arg(long, value_parser = ["dead", "cancelled"], help_heading = "Which deliveries")]
+    state: Option<String>,
+}
+
+/// What is cancelled.
+#[derive(Debug, Args)]
+pub(super) struct Cancel {
+    #[command(flatten)]
+    change: Change,
+    /// All that are pending.
+    #[arg(long, value_parser = ["pending"], help_heading = "Which deliveries")]
+    state: Option<String>,
+    /// Why, in a few words; it is kept with them.
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
+}
+
+/// What both take.
+#[derive(Debug, Args)]
+struct Change {
+    #[command(flatten)]
+    ask: Ask,
+    #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
+    sure: Sure,
+    /// These, and nothing is asked.
+    #[arg(value_name = "ID")]
+    ids: Vec<i64>,
+    #[command(flatten)]
+    which: WhichDeliveries,
+}
+
+/// What is done, in words.
+struct Verb {
+    path: &'static str,
+    now: &'static str,
+    done: &'static str,
+    allowed: &'static str,
+}
+
+const RETRY: Verb = Verb {
+    path: "/api/v1/deliveries/retry",
+    now: "retry",
+    done: "retried",
+    allowed: "only what is dead or cancelled can be retried",
+};
+const CANCEL: Verb = Verb {
+    path: "/api/v1/deliveries/cancel",
+    now: "cancel",
+    done: "cancelled",
+    allowed: "only what is pending can be cancelled",
+};
+
+impl Retry {
+    pub(super) async fn run(&self, config: &Config) -> Done {
+        self.change.run(config, &RETRY, self.state.as_ref(), None).await
+    }
+}
+
+impl Cancel {
+    pub(super) async fn run(&self, config: &Config) -> Done {
+        self.change.run(config, &CANCEL, self.state.as_ref(), self.because.clone()).await
+    }
+}
+
+impl Change {
+    async fn run(&self, config: &Config, verb: &Verb, state: Option<&String>, reason: Option<String>) -> Done {
+        let filter = self.which.filter(state);
+        let by_filter = filter != wire::DeliveryFilter::default();
+        let wrong = |text: &str| Err(Failed::Use(anyhow!("{text}")));
+        match (self.ids.is_empty(), by_filter) {
+            (true, false) => wrong("say which deliveries: by id, or with --handler, --event, --state and the like"),
+            (false, true) => wrong("name deliveries by id, or say which are meant; not both"),
+            (false, false) => self.by_id(&self.ask.client(config)?, verb, reason).await,
+            (true, true) => self.by_filter(&self.ask.client(config)?, verb, filter, reason).await,
+        }
+    }
+
+    async fn by_id(&self, client: &Client, verb: &Verb, reason: Option<String>) -> Done {
+        let mut done = 0;
+        for ids in self.ids.chunks(IDS_MAX) {
+            let (ids, dry_run, reason) = (ids.to_vec(), self.sure.dry_run, reason.clone());
+            let asked = wire::ChangeDeliveries { ids, dry_run, reason, ..wire::ChangeDeliveries::default() };
+            let changed: wire::ChangedDeliveries = client.post(verb.path, &asked).await?;
+            done += changed.done;
+        }
+        self.say(verb, done);
+        let named = self.ids.len() as u64;
+        if done < named {
+            return Err(Failed::Work(anyhow!("{} of {named} were left alone: {}", named - done, verb.allowed)));
+        }
+        Ok(())
+    }
+
+    async fn by_filter(
+        &self,
+        client: &Client,
+        verb: &Verb,
+        filter: wire::DeliveryFilter,
+        reason: Option<String>,
+    ) -> Done {
+        let mut asked =
+            wire::ChangeDeliveries { filter: Some(filter), dry_run: true, reason, ..wire::ChangeDeliveries::default() };
+        let count = all(client, verb, asked.clone(), &mut Progress::of(0)).await?;
+        if count == 0 || self.sure.dry_run {
+            self.say(verb, count);
+            return Ok(());
+        }
+        self.sure.confirm(&format!("{} will be {}.", deliveries(count), verb.done))?;
+        asked.dry_run = false;
+        let done = all(client, verb, asked, &mut Progress::of(count)).await?;
+        self.say(verb, done);
+        Ok(())
+    }
+
+    fn say(&self, verb: &Verb, done: u64) {
+        if self.form.json {
+            output::json(&wire::ChangedDeliveries { done, next: None, through: None });
+        } else if done == 0 {
+            output::line(format!("nothing to {}", verb.now));
+        } else if self.sure.dry_run {
+            output::line(format!("{} would be {}", deliveries(done), verb.done));
+        } else {
+            output::line(format!("{} {}", deliveries(done), verb.done));
+        }
+    }
+}
+
+/// Asks until the end; how many it were.
+async fn all(
+    client: &Client,
+    verb: &Verb,
+    mut asked: wire::ChangeDeliveries,
+    progress: &mut Progress,
+) -> Result<u64, Failed> {
+    let mut done = 0;
+    loop {
+        let changed: wire::ChangedDeliveries = client.post(verb.path, &asked).await?;
+        done += changed.done;
+        progress.at(done);
+        if changed.next.is_none() {
+            return Ok(done);
+        }
+        (asked.after, asked.through) = (changed.next, changed.through);
+    }
+}
+
+/// So many deliveries, in words.
+pub(super) fn deliveries(count: u64) -> String {
+    if count == 1 { "1 delivery".to_owned() } else { format!("{count} deliveries") }
+}
