@@ -76,6 +76,28 @@ fn a_good_configuration_is_said_to_be_good_with_what_is_in_it() {
 }
 
 #[test]
+fn each_key_is_said_with_where_it_was_set_and_no_secret_is() {
+    let place = Place::with(GOOD).set("WORKHOOK__LOG__LEVEL", "warn");
+    let said = place.run(&["check", "--settings"]).good();
+    for (key, origin, value) in [
+        ("handler.crm.url", "workhook.toml:8:7", "http://127.0.0.1:1/…"),
+        ("handler.crm.timeout", "default", "10s"),
+        ("log.level", "WORKHOOK__LOG__LEVEL", "warn"),
+        ("admin.token", "default", "not set"),
+        ("webhook.product.tokens", "workhook.toml:4:10", "[…]"),
+    ] {
+        let line = said.lines().find(|line| line.starts_with(&format!("{key} "))).unwrap_or_default();
+        let told: Vec<_> = line.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect();
+        assert_eq!(told, [key, origin, value], "{said}");
+    }
+    let json: Value = place.run(&["check", "--settings", "--json"]).json();
+    let settings = json["settings"].as_array().unwrap();
+    assert!(settings.iter().any(|setting| setting["key"] == "log.level" && setting["value"] == "warn"), "{json}");
+    assert!(!said.contains("a-token") && !json.to_string().contains("a-token"), "{said}");
+    assert_eq!(place.run(&["check", "--json"]).json::<Value>().get("settings"), None);
+}
+
+#[test]
 fn no_configuration_is_good_as_well_and_the_example_is() {
     let said = Place::new().run(&["check"]).good();
     assert!(said.contains("no configuration file"), "{said}");

@@ -11,6 +11,7 @@ mod door;
 mod export;
 mod forget;
 mod help;
+mod intervene;
 mod logs;
 mod look;
 mod rejected;

@@ -36,6 +36,7 @@ fn exchange(with: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]
 pub(crate) struct Echo {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<String>>>,
+    status: Arc<Mutex<Option<u16>>>,
 }
 
 impl Echo {
@@ -44,11 +45,14 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, received) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
         let shared = Arc::clone(&received);
+        let status = Arc::new(Mutex::new(status));
+        let says = Arc::clone(&status);
         std::thread::spawn(move || {
             let mut silent = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
                 let Some(request) = request(&stream) else { continue };
                 shared.lock().unwrap().push(request.clone());
+                let status = *says.lock().unwrap();
                 match status {
                     Some(status) => {
                         let length = request.len();
@@ -59,7 +63,12 @@ impl Echo {
                 }
             }
         });
-        Echo { address, received }
+        Echo { address, received, status }
+    }
+
+    /// Answers from here on with this status.
+    pub(crate) fn answer(&self, status: u16) {
+        *self.status.lock().unwrap() = Some(status);
     }
 
     /// The requests so far, head and body.
