@@ -176,6 +176,12 @@ async fn preview(client: &Client, replay: &wire::NewReplay) -> Result<wire::Repl
 async fn follow(client: &Client, id: i64, events: u64) -> Result<wire::Replay, Failed> {
     let mut progress = Progress::of(events);
     let mut enough = std::pin::pin!(tokio::signal::ctrl_c());
+    // It is listened for from the first look at it on.
+    tokio::select! {
+        biased;
+        _ = &mut enough => {}
+        () = std::future::ready(()) => {}
+    }
     loop {
         let replay: wire::Replay = client.get(&format!("/api/v1/replays/{id}"), &[]).await?;
         progress.at(replay.events);

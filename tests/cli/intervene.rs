@@ -1,8 +1,11 @@
 //! `workhook deliveries retry|cancel`, `handlers` and `replay`: what somebody decides at the command line.
 
+use std::process::Command;
+
 use serde_json::Value;
 use workhook::admin::api::wire;
 
+use crate::support::place::{end, start};
 use crate::support::{Echo, Place, Service, until};
 
 /// A service whose handler `crm` takes issues, by a far end that refuses everything at first, and whose handler
@@ -172,4 +175,97 @@ fn wrong_use_is_exit_code_2_and_says_what_would_be_right() {
     }
     assert_eq!(service.run(&["replay", "--all"]).good(), "nothing to replay: 0 events, 0 deliveries\n");
     assert_eq!(service.run(&["replay", "list"]).good(), "no replays\n");
+}
+
+#[test]
+fn events_are_replayed_when_somebody_is_sure_and_its_end_is_told() {
+    let (service, crm) = with_dead_letters();
+    crm.answer(200);
+    service.run(&["send", "Sprint.Start"]).good();
+    service.settled();
+    let replay = |more: &[&str]| service.run(&[&["replay", "--name", "Issue.*"], more].concat());
+    assert_eq!(replay(&["--dry-run"]).good(), "2 events would be replayed: 2 deliveries\n");
+    let said = replay(&[]).failed(2);
+    assert!(said.contains("2 events will be replayed: 2 deliveries.") && said.contains("--yes"), "{said}");
+    assert_eq!(replay(&["--yes", "--rate", "100/s"]).good(), "replay 1 is done: 2 events, 2 deliveries\n");
+    service.settled();
+    assert_eq!(replay(&["--undelivered", "--yes"]).good(), "nothing to replay: 2 events, 0 deliveries\n");
+    let told: wire::Replay = replay(&["--handler", "sprints", "--yes", "--json"]).json();
+    assert_eq!((told.id, told.state.as_str(), told.deliveries), (2, "done", 2));
+    let again = &service.deliveries(&["--handler", "sprints"])[0];
+    assert_eq!((again.replay, again.number), (Some(2), 1));
+    let said = service.run(&["replay", "list"]).good();
+    let rows: Vec<_> = said.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!((rows[0][0], rows[1][0], rows[1][3]), ("2", "1", "done"));
+    assert!(
+        said.contains("--name Issue.* --rate 100/s") && said.contains("--name Issue.* --handler sprints"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_event_that_is_named_by_its_id_is_replayed_without_a_question() {
+    let (service, crm) = with_dead_letters();
+    crm.answer(200);
+    let id = service.newest("Issue.Update");
+    assert_eq!(service.run(&["replay", &id]).good(), "replay 1 is done: 1 event, 1 delivery\n");
+    service.settled();
+    let story = service.run(&["events", "show", &id]).good();
+    assert!(story.contains("crm  delivered, by replay 1"), "{story}");
+}
+
+#[test]
+fn a_replay_goes_on_without_the_command_and_is_stopped_and_goes_on_again() {
+    let (service, _crm) = service();
+    service.run(&["send", "Sprint.Start", "--count", "40"]).good();
+    service.settled();
+    let said = service.run(&["replay", "--all", "--rate", "2/s", "--yes", "--detach"]).good();
+    assert!(said.starts_with("replay 1 goes on: ") && said.contains("`workhook replay stop 1`"), "{said}");
+    let said = service.run(&["replay", "stop", "1"]).good();
+    assert!(said.starts_with("replay 1 is stopped: ") && said.contains("`workhook replay resume 1`"), "{said}");
+    let followed = service.run(&["replay", "follow", "1"]).good();
+    assert_eq!(followed, said, "it does not wait for what does not go on");
+    assert!(service.run(&["replay", "resume", "1"]).good().starts_with("replay 1 goes on: "));
+    let told: wire::Replay = service.run(&["replay", "stop", "1", "--json"]).json();
+    assert!(told.state == "stopped" && told.events < 40, "{told:?}");
+}
+
+#[test]
+fn a_command_that_is_interrupted_leaves_its_replay_running_and_says_so() {
+    let (service, _crm) = service();
+    service.run(&["send", "Sprint.Start", "--count", "40"]).good();
+    service.settled();
+    let args = ["replay", "--all", "--rate", "1/s", "--yes"];
+    let (process, stdout, stderr) = start(&mut service.place.command(env!("CARGO_BIN_EXE_workhook"), &args));
+    until("it has begun", || {
+        let list: wire::Replays = service.run(&["replay", "list", "--json"]).json();
+        list.replays.first().filter(|replay| replay.events > 0).map(|_| ())
+    });
+    let kill = format!("kill -INT {}", process.0.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let said = end(process, &stdout, &stderr).good();
+    assert!(said.starts_with("replay 1 goes on: ") && said.contains("`workhook replay stop 1`"), "{said}");
+    let list: wire::Replays = service.run(&["replay", "list", "--json"]).json();
+    assert_eq!(list.replays[0].state, "running");
+}
+
+#[test]
+fn a_handler_is_tried_and_what_came_of_it_is_said() {
+    let (service, crm) = with_dead_letters();
+    crm.answer(200);
+    let said = service.run(&["handlers", "test", "crm"]).good();
+    let newest = service.newest("Issue.Create");
+    assert!(said.starts_with(&format!("event {newest} to crm, delivery 3: delivered\n")), "{said}");
+    assert!(said.contains("attempt 1  delivered 200"), "{said}");
+    crm.answer(422);
+    let id = service.newest("Issue.Update");
+    let run = service.run(&["handlers", "test", "crm", "--event", &id]);
+    assert!(run.stdout.contains(&format!("event {id} to crm")) && run.stdout.contains("refused 422"), "{run:?}");
+    assert_eq!(run.failed(1), "");
+    crm.answer(200);
+    let tested: wire::Tested = service.run(&["handlers", "test", "crm", "--event-name", "Issue.*", "--json"]).json();
+    assert_eq!((tested.event, tested.ended), (newest, true));
+    service.run(&["handlers", "pause", "crm"]).good();
+    let said = service.run(&["handlers", "test", "crm"]).failed(1);
+    assert!(said.contains("`handlers resume crm` lets it go on"), "{said}");
 }

@@ -11,15 +11,15 @@ mod crash;
 mod delivering;
 mod example;
 mod http_handler;
-mod judged_again;
 mod intervening;
+mod judged_again;
 mod limits;
 mod looking_back;
 mod openapi;
 mod order;
+mod replaying;
 mod same_event;
 mod shutdown;
 mod stuck;
 mod tls;
-
 mod way;
