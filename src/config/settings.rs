@@ -18,6 +18,8 @@ use super::value::Value;
 const SHOWN: &[&str] = &[
     "admin.listen",
     "handler.events",
+    "handler.exit_codes",
+    "handler.folder",
     "handler.kind",
     "handler.name",
     "ingest.listen",
@@ -70,7 +72,12 @@ fn file_value(key: &str, value: &DeValue<'_>) -> String {
         DeValue::Boolean(value) => value.to_string(),
         DeValue::Datetime(time) => time.to_string(),
         DeValue::Array(items) => {
-            let items: Vec<_> = items.iter().map(|item| file_value(key, item.get_ref())).collect();
+            let shown = |(index, item): (usize, &toml::Spanned<DeValue<'_>>)| match item.get_ref() {
+                // Which program it is, is no secret; what it is told may be one.
+                DeValue::String(program) if key == "handler.command" && index == 0 => program.to_string(),
+                item => file_value(key, item),
+            };
+            let items: Vec<_> = items.iter().enumerate().map(shown).collect();
             format!("[{}]", items.join(", "))
         }
         DeValue::Table(table) => {
@@ -121,6 +128,11 @@ mod tests {
         headers = { Authorization = "plain-secret-5", X-Team = "env:TOKEN" }
         events = ["Issue.*", "!Issue.Delete"]
         retry = { attempts = 7 }
+        [[handler]]
+        name = "script"
+        kind = "command"
+        command = ["/usr/bin/true", "plain-secret-6"]
+        env = { KEY = "plain-secret-7" }
     "#;
 
     fn parse() -> Config {
@@ -154,6 +166,8 @@ mod tests {
         check("handler.crm.events", Some("[Issue.*, !Issue.Delete]"), Some("w.toml:15:18"));
         check("handler.crm.retry.attempts", Some("7"), Some("w.toml:16:30"));
         check("handler.crm.retry.max", Some("1h"), None);
+        check("handler.script.command", Some("[/usr/bin/true, …]"), Some("w.toml:20:19"));
+        check("handler.script.folder", Some("/"), None);
         check("handler.crm.timeout", Some("10s"), None);
     }
 
