@@ -74,13 +74,13 @@ async fn what_a_replay_would_be_is_what_it_is_whomever_it_is_for() {
     }
     app.settled().await;
     for (asked, expected) in [
-        (json!({ "filter": { "outcome": "not-routed" } }), (1, 0)),
-        (json!({ "filter": {}, "undelivered": true }), (5, 1)),
-        (json!({ "filter": {} }), (5, 4)),
+        (json!({ "filter": { "webhook": "product", "outcome": "not-routed" } }), (1, 0)),
+        (json!({ "filter": { "webhook": "product" }, "undelivered": true }), (5, 1)),
+        (json!({ "filter": { "webhook": "product" } }), (5, 4)),
         (json!({ "filter": { "name": "Issue.*" } }), (3, 3)),
-        (json!({ "filter": {}, "handler": "sprints" }), (5, 5)),
-        (json!({ "filter": {}, "handler": "sprints", "rematch": true }), (5, 1)),
-        (json!({ "filter": {}, "rematch": true }), (5, 4)),
+        (json!({ "filter": { "webhook": "product" }, "handler": "sprints" }), (5, 5)),
+        (json!({ "filter": { "webhook": "product" }, "handler": "sprints", "rematch": true }), (5, 1)),
+        (json!({ "filter": { "webhook": "product" }, "rematch": true }), (5, 4)),
         (json!({ "filter": { "since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z" } }), (0, 0)),
     ] {
         assert_eq!(app.would(asked.clone()).await, expected, "{asked}");
