@@ -43,7 +43,7 @@ pub struct App {
     ingest: Ingest,
     admin: Admin,
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: watch::Sender<Arc<Vec<Consumer>>>,
     public: TcpListener,
     private: TcpListener,
     drain_delay: std::time::Duration,
@@ -211,6 +211,7 @@ impl App {
         let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone());
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle() };
+        let consumers = watch::Sender::new(Arc::new(consumers));
         Ok(App { ingest, admin, house, consumers, public, private, drain_delay, threads, welcome })
     }
 

@@ -50,7 +50,8 @@ impl App {
         spawn(&mut tasks, "ingest", self.ingest.run(self.public, ends.ingest.clone()));
         spawn(&mut tasks, "admin", self.admin.run(self.private, ends.admin.clone()));
         spawn(&mut tasks, "probe", probe(self.house.clone(), ends.admin.clone()));
-        let dispatched = dispatch::run(self.house, self.consumers, ends.dispatch.clone(), ends.attempts.clone());
+        let consumers = self.consumers.subscribe();
+        let dispatched = dispatch::run(self.house, consumers, ends.dispatch.clone(), ends.attempts.clone());
         spawn(&mut tasks, "dispatch", dispatched);
 
         let result = tokio::select! {

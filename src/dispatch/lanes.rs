@@ -1,19 +1,19 @@
 //! The lanes of one handler: claims what is due, attempts it beside everything else, and settles it.
 //!
 //! Each handler has a loop and a bound of its own, so one that is slow or down delays nobody else. What always holds:
-//! a lane's next delivery is claimed only after the one before it was settled in the store; and no attempt starts
-//! under a lease that has run out.
+//! a lane's next delivery is claimed only after the one before it was settled in the store; no attempt starts under a
+//! lease that it could outlast; and each is made with what is set about the handler when it starts (ruling 19).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::attempt;
 use super::{Consumer, House};
-use crate::clock::between;
+use crate::clock::{between, later};
 use crate::model::{Claimed, Settlement};
 use crate::store::{ClaimRequest, Settled};
 use crate::telemetry::with_causes;
@@ -35,15 +35,16 @@ pub(super) struct Ends {
 }
 
 /// Attempts a handler's deliveries until it is told to stop, and returns when the last one is settled.
-pub(super) async fn run(house: House, consumer: Consumer, ends: Ends) {
+pub(super) async fn run(house: House, mut consumer: watch::Receiver<Arc<Consumer>>, ends: Ends) {
     let mut sleeper = house.wakes.deliveries.sleeper();
-    let places = Arc::new(Semaphore::new(consumer.policy.concurrency));
-    let lanes = Arc::new(Lanes { house, consumer, ends, freed: Notify::new() });
+    let mut places = Places { free: Arc::new(Semaphore::new(0)), all: 0 };
+    let lanes = Arc::new(Lanes { house, consumer: consumer.clone(), ends, freed: Notify::new() });
     let attempts = TaskTracker::new();
     while !lanes.ends.stop.is_cancelled() {
-        let wait = lanes.claim(&places, &attempts).await;
+        let wait = lanes.claim(&mut places, &attempts).await;
         tokio::select! {
             () = lanes.ends.stop.cancelled() => {}
+            Ok(()) = consumer.changed() => {}
             () = sleeper.woken() => {}
             () = lanes.freed.notified() => {}
             () = tokio::time::sleep(wait) => {}
@@ -53,27 +54,46 @@ pub(super) async fn run(house: House, consumer: Consumer, ends: Ends) {
     attempts.wait().await;
 }
 
+/// The places for attempts, of which a change may make more or fewer.
+struct Places {
+    free: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Places {
+    /// Takes all that are free, of this many. Those that are taken and too many go when they are free again.
+    fn take(&mut self, concurrency: usize) -> Vec<OwnedSemaphorePermit> {
+        self.free.add_permits(concurrency.saturating_sub(self.all));
+        self.all = self.all.max(concurrency);
+        self.all -= self.free.forget_permits(self.all - concurrency);
+        std::iter::from_fn(|| Arc::clone(&self.free).try_acquire_owned().ok()).collect()
+    }
+}
+
 struct Lanes {
     house: House,
-    consumer: Consumer,
+    consumer: watch::Receiver<Arc<Consumer>>,
     ends: Ends,
     /// A place became free.
     freed: Notify,
 }
 
 impl Lanes {
+    /// The handler with what is set about it now.
+    fn consumer(&self) -> Arc<Consumer> {
+        Arc::clone(&self.consumer.borrow())
+    }
+
     /// Claims as many as there are places for and starts them; how long to wait for the next.
-    async fn claim(self: &Arc<Self>, places: &Arc<Semaphore>, attempts: &TaskTracker) -> Duration {
-        let mut free = Vec::new();
-        while let Ok(place) = Arc::clone(places).try_acquire_owned() {
-            free.push(place);
-        }
+    async fn claim(self: &Arc<Self>, places: &mut Places, attempts: &TaskTracker) -> Duration {
+        let consumer = self.consumer();
+        let free = places.take(consumer.policy.concurrency);
         if free.is_empty() {
             return POLL;
         }
         let now = self.house.clock.now();
-        let lease = self.consumer.policy.timeout + LEASE_MARGIN;
-        let request = ClaimRequest { handler: self.consumer.name.clone(), limit: free.len(), now, lease };
+        let lease = consumer.policy.timeout + LEASE_MARGIN;
+        let request = ClaimRequest { handler: consumer.name.clone(), limit: free.len(), now, lease };
         match self.house.store.claim(request).await {
             Ok(claims) => {
                 for (claimed, place) in claims.claimed.into_iter().zip(free) {
@@ -82,7 +102,7 @@ impl Lanes {
                 claims.next_at.map_or(POLL, |next_at| between(now, next_at).min(POLL))
             }
             Err(error) => {
-                tracing::warn!(handler = %self.consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
+                tracing::warn!(handler = %consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
                 PAUSE
             }
         }
@@ -92,7 +112,9 @@ impl Lanes {
     ///
     /// Its place is free again when the result is handed over, so that the next claim rides the same commit.
     async fn attempt(self: Arc<Self>, claimed: Claimed, place: OwnedSemaphorePermit) {
-        if self.ends.stop.is_cancelled() || self.house.clock.now() >= claimed.lease_until {
+        let consumer = self.consumer();
+        let over_at = later(self.house.clock.now(), consumer.policy.timeout);
+        if self.ends.stop.is_cancelled() || over_at >= claimed.lease_until {
             let given_back = self.house.store.release(vec![(claimed.id, claimed.epoch)]).await;
             if let Err(error) = given_back {
                 tracing::warn!(delivery_id = %claimed.id, error = with_causes(&error), "a delivery waits for its lease to end");
@@ -101,7 +123,7 @@ impl Lanes {
             self.freed.notify_one();
             return;
         }
-        let settlement = attempt::attempt(&self.house, &self.consumer, &claimed, &self.ends.cut).await;
+        let settlement = attempt::attempt(&self.house, &consumer, &claimed, &self.ends.cut).await;
         let mut settling = std::pin::pin!(self.settle(&claimed, settlement));
         let settled = tokio::select! {
             biased;

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod lanes;
+mod loops;
 mod planner;
 mod policy;
 mod retry;
@@ -15,6 +16,7 @@ pub use policy::{Policy, RetryPolicy};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +42,9 @@ pub struct Consumer {
     pub handler: Arc<dyn Handler>,
 }
 
+/// The handlers in force. Whoever reads the configuration changes them, all at once.
+pub type Consumers = watch::Receiver<Arc<Vec<Consumer>>>;
+
 /// What dispatch needs of the house.
 #[derive(Debug, Clone)]
 pub struct House {
@@ -57,22 +62,12 @@ pub struct House {
 }
 
 /// Plans and attempts until `stop`; attempts under way then go on until they end or `cut` ends them.
-pub async fn run(house: House, consumers: Vec<Consumer>, stop: CancellationToken, cut: CancellationToken) {
+pub async fn run(house: House, consumers: Consumers, stop: CancellationToken, cut: CancellationToken) {
     let mut tasks = JoinSet::new();
     // A handler that ends the process must not look like an event that does: lanes begin when planning has.
     let planned = CancellationToken::new();
-    for consumer in consumers.clone() {
-        let ends = Ends { stop: stop.clone(), cut: cut.clone() };
-        let (planned, lanes) = (planned.clone(), lanes::run(house.clone(), consumer, ends));
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = planned.cancelled() => {}
-                () = stop.cancelled() => {}
-            }
-            lanes.await;
-        });
-    }
+    let ends = Ends { stop: stop.clone(), cut };
+    tasks.spawn(loops::run(house.clone(), consumers.clone(), planned.clone(), ends));
     tasks.spawn(planner::run(house, consumers, planned, stop));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

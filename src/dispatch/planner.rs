@@ -5,11 +5,12 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Consumer, House};
+use super::{Consumer, Consumers, House};
 use crate::model::{NewDelivery, NotRouted, Plan, StoredEvent};
 use crate::store::StoreError;
 use crate::telemetry::with_causes;
@@ -29,7 +30,7 @@ const NAMES_MAX: usize = 1000;
 
 /// Plans until it is told to stop, and says when the first step was good. When the future is dropped, the step under
 /// way is done or not as a whole.
-pub(super) async fn run(house: House, consumers: Vec<Consumer>, planned: CancellationToken, stop: CancellationToken) {
+pub(super) async fn run(house: House, consumers: Consumers, planned: CancellationToken, stop: CancellationToken) {
     let mut sleeper = house.wakes.events.sleeper();
     let mut planner = Planner { house, consumers, stalled: None, one_by_one: 0, warned: HashSet::new() };
     while !stop.is_cancelled() {
@@ -66,7 +67,7 @@ pub(super) async fn run(house: House, consumers: Vec<Consumer>, planned: Cancell
 
 struct Planner {
     house: House,
-    consumers: Vec<Consumer>,
+    consumers: Consumers,
     /// How often planning began at the first event without getting beyond it; unknown before the first step.
     stalled: Option<u32>,
     /// How many events are still planned one by one, so that a crash shows which one it was.
@@ -82,7 +83,10 @@ impl Planner {
             None => self.start().await?,
         };
         let events = self.house.store.unplanned(if self.one_by_one > 0 { 1 } else { BATCH }).await?;
-        let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, stalled)).collect();
+        // After the events, so that what came in after a change is never judged by what held before it; once for all of
+        // them, so that each is judged by one configuration (ruling 19).
+        let consumers = Arc::clone(&self.consumers.borrow());
+        let plans: Vec<Plan> = events.iter().map(|event| self.plan(event, &consumers, stalled)).collect();
         let count = plans.len();
         if count > 0 {
             self.house.store.plan(plans, self.house.clock.now()).await?;
@@ -99,7 +103,7 @@ impl Planner {
         Ok(stalled)
     }
 
-    fn plan(&mut self, event: &StoredEvent, stalled: u32) -> Plan {
+    fn plan(&mut self, event: &StoredEvent, consumers: &[Consumer], stalled: u32) -> Plan {
         if !event.name.is_known()
             && !event.name.is_own()
             && self.warned.len() < NAMES_MAX
@@ -108,13 +112,10 @@ impl Planner {
             tracing::warn!(event_id = %event.id, name = %event.name, "an event that is not in the vendor's list; it is routed like any other");
         }
         if stalled >= CRASHES_MAX {
-            return unplannable(
-                event,
-                &self.consumers,
-                &format!("planning it ended the process {stalled} times in a row"),
-            );
+            let reason = format!("planning it ended the process {stalled} times in a row");
+            return unplannable(event, consumers, &reason);
         }
-        by_itself(event, &self.consumers, decide)
+        by_itself(event, consumers, decide)
     }
 }
 
@@ -159,8 +160,8 @@ mod tests {
     use crate::routes::Route;
     use crate::store::{Config, SqliteStore, Store};
     use crate::wake::Wakes;
-    use std::sync::Arc;
     use tokio::runtime::Handle;
+    use tokio::sync::watch;
 
     fn consumer(name: &str) -> Consumer {
         let name = HandlerName::parse(name).unwrap();
@@ -188,7 +189,7 @@ mod tests {
         };
         Planner {
             house,
-            consumers: vec![consumer("a"), consumer("b")],
+            consumers: watch::channel(Arc::new(vec![consumer("a"), consumer("b")])).1,
             stalled: None,
             one_by_one: 0,
             warned: HashSet::new(),
@@ -200,14 +201,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let planner = planner(&folder, 1).await;
         let event = planner.house.store.unplanned(1).await.unwrap().remove(0);
-        let plan = by_itself(&event, &planner.consumers, |_, _| panic!("a condition that cannot be"));
+        let consumers = Arc::clone(&planner.consumers.borrow());
+        let plan = by_itself(&event, &consumers, |_, _| panic!("a condition that cannot be"));
         assert_eq!(plan.deliveries.len(), 2);
         assert!(
             plan.deliveries.iter().all(|delivery| delivery.dead.as_deref() == Some("planning it ended in a panic"))
         );
-        assert!(
-            by_itself(&event, &planner.consumers, decide).deliveries.iter().all(|delivery| delivery.dead.is_none())
-        );
+        assert!(by_itself(&event, &consumers, decide).deliveries.iter().all(|delivery| delivery.dead.is_none()));
     }
 
     #[tokio::test]
