@@ -25,10 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use self::guard::Guard;
 use crate::clock::Clock;
 use crate::connections::{self, Limits};
-use crate::contract::Webhooks;
 use crate::health::Health;
 use crate::store::Store;
 use crate::wake::Wakes;
@@ -49,9 +47,7 @@ pub struct Admin {
     store: Arc<dyn Store>,
     clock: Clock,
     health: Health,
-    guard: Guard,
     in_force: InForceNow,
-    webhooks: Arc<Webhooks>,
     wakes: Wakes,
     waiting: Arc<Semaphore>,
 }
@@ -59,18 +55,9 @@ pub struct Admin {
 impl Admin {
     /// A door that is not open yet.
     #[must_use]
-    pub fn new(
-        config: &Config,
-        in_force: InForceNow,
-        webhooks: Webhooks,
-        store: Arc<dyn Store>,
-        clock: Clock,
-        health: Health,
-        wakes: Wakes,
-    ) -> Admin {
-        let guard = Guard::new(config.token.as_ref());
+    pub fn new(in_force: InForceNow, store: Arc<dyn Store>, clock: Clock, health: Health, wakes: Wakes) -> Admin {
         let waiting = Arc::new(Semaphore::new(api::WAITING_MAX));
-        Admin { store, clock, health, guard, in_force, webhooks: Arc::new(webhooks), wakes, waiting }
+        Admin { store, clock, health, in_force, wakes, waiting }
     }
 
     /// The configuration that holds at the moment.
@@ -80,7 +67,8 @@ impl Admin {
 
     /// The routes of the door.
     pub fn router(&self) -> Router {
-        let guarded = api::router().fallback(nothing_here).layer(from_fn_with_state(self.guard.clone(), guard::guard));
+        let guarded =
+            api::router().fallback(nothing_here).layer(from_fn_with_state(self.in_force.clone(), guard::guard));
         Router::new()
             .route("/healthz", get(alive))
             .route("/readyz", get(api::ready))

@@ -13,20 +13,15 @@ use tokio::time::{Instant, timeout_at};
 /// The most that is set aside for a body because its head says so.
 const SET_ASIDE_MAX: usize = 1 << 20;
 
-/// How many bytes of bodies may be held at one time. Copies share it.
-#[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<State>);
-
-#[derive(Debug)]
-struct State {
-    max: usize,
-    used: AtomicUsize,
-}
+/// How many bytes of bodies are held at this time. Copies share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Budget(Arc<AtomicUsize>);
 
 /// Bytes of the budget; they go back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Budget,
+    max: usize,
     bytes: usize,
 }
 
@@ -44,20 +39,16 @@ pub(super) enum BodyError {
 }
 
 impl Budget {
-    pub(super) fn new(max: usize) -> Budget {
-        Budget(Arc::new(State { max, used: AtomicUsize::new(0) }))
-    }
-
-    pub(super) fn share(&self) -> Share {
-        Share { budget: self.clone(), bytes: 0 }
+    /// Nothing yet, where so many bytes may be held in all.
+    pub(super) fn share(&self, max: usize) -> Share {
+        Share { budget: self.clone(), max, bytes: 0 }
     }
 }
 
 impl Share {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let state = &self.budget.0;
-        let take = |used: usize| used.checked_add(bytes).filter(|used| *used <= state.max);
-        state.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|_| BodyError::OverBudget)?;
+        let take = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.max);
+        self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|_| BodyError::OverBudget)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -65,7 +56,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

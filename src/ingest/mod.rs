@@ -12,10 +12,12 @@ mod body;
 mod config;
 mod peer;
 mod receive;
+mod rules;
 mod tally;
 mod uses;
 
 pub use config::Config;
+pub use rules::{Rules, RulesInForce};
 
 use std::sync::Arc;
 
@@ -39,7 +41,7 @@ use crate::store::Store;
 #[derive(Debug, Clone)]
 pub struct Ingest {
     config: Arc<Config>,
-    webhooks: Arc<Webhooks>,
+    rules: RulesInForce,
     store: Arc<dyn Store>,
     clock: Clock,
     health: Health,
@@ -52,9 +54,15 @@ impl Ingest {
     /// A door that is not open yet.
     #[must_use]
     pub fn new(config: Config, webhooks: Webhooks, store: Arc<dyn Store>, clock: Clock, health: Health) -> Ingest {
-        let budget = Budget::new(config.max_in_flight);
-        let (config, webhooks) = (Arc::new(config), Arc::new(webhooks));
-        Ingest { config, webhooks, store, clock, health, budget, tally: Arc::default(), uses: Arc::default() }
+        let rules = RulesInForce::new(Rules::new(&config, webhooks));
+        let (config, budget) = (Arc::new(config), Budget::default());
+        Ingest { config, rules, store, clock, health, budget, tally: Arc::default(), uses: Arc::default() }
+    }
+
+    /// What requests are judged by, to be changed while the door is open.
+    #[must_use]
+    pub fn rules(&self) -> RulesInForce {
+        self.rules.clone()
     }
 
     /// The routes of the door.
