@@ -29,11 +29,11 @@ pub struct Changed {
 
 impl Changes {
     pub(super) fn between(before: &Config, after: &Config) -> Changes {
-        let handlers = |config: &Config| config.handlers.iter().map(handler).collect();
-        let webhooks = |config: &Config| config.webhooks.iter().map(webhook).collect();
+        let handlers = |config: &Config| config.handlers.iter().map(handler).collect::<Vec<_>>();
+        let webhooks = |config: &Config| config.webhooks.iter().map(webhook).collect::<Vec<_>>();
         Changes {
-            handlers: Changed::between(handlers(before), handlers(after)),
-            webhooks: Changed::between(webhooks(before), webhooks(after)),
+            handlers: Changed::between(&handlers(before), &handlers(after)),
+            webhooks: Changed::between(&webhooks(before), &webhooks(after)),
             settings: settings(before, after),
         }
     }
@@ -47,18 +47,18 @@ impl Changes {
 
 impl Changed {
     /// Compares lists of names and of what is set.
-    fn between(before: Vec<(String, String)>, after: Vec<(String, String)>) -> Changed {
+    fn between(before: &[(String, String)], after: &[(String, String)]) -> Changed {
         let find = |list: &[(String, String)], name: &str| list.iter().position(|(own, _)| own == name);
         let mut changed = Changed::default();
-        for (name, set) in &after {
-            match find(&before, name) {
+        for (name, set) in after {
+            match find(before, name) {
                 None => changed.added.push(name.clone()),
                 Some(index) if before[index].1 != *set => changed.changed.push(name.clone()),
                 Some(_) => {}
             }
         }
-        changed.removed =
-            before.into_iter().map(|(name, _)| name).filter(|name| find(&after, name).is_none()).collect();
+        let gone = before.iter().map(|(name, _)| name).filter(|name| find(after, name).is_none());
+        changed.removed = gone.cloned().collect();
         changed
     }
 }

@@ -130,27 +130,26 @@ mod tests {
 
     #[test]
     fn the_budget_is_shared_and_given_back() {
-        let budget = Budget::new(10);
-        let mut one = budget.share();
+        let budget = Budget::default();
+        let mut one = budget.share(10);
         assert_eq!(one.grow(8), Ok(()));
-        assert_eq!(budget.share().grow(3), Err(BodyError::OverBudget));
-        assert_eq!(budget.share().grow(usize::MAX), Err(BodyError::OverBudget));
+        assert_eq!(budget.share(10).grow(3), Err(BodyError::OverBudget));
+        assert_eq!(budget.share(10).grow(usize::MAX), Err(BodyError::OverBudget));
         drop(one);
-        assert_eq!(budget.share().grow(10), Ok(()));
+        assert_eq!(budget.share(10).grow(10), Ok(()));
     }
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit_and_no_further() {
         let far = Instant::now() + std::time::Duration::from_secs(60);
-        let budget = Budget::new(100);
+        let budget = Budget::default();
         let read =
-            async |text: &'static str, max| super::read(&mut Body::from(text), max, &mut budget.share(), far).await;
+            async |text: &'static str, max| super::read(&mut Body::from(text), max, &mut budget.share(100), far).await;
         assert_eq!(read("12345", 5).await, Ok(Bytes::from("12345")));
         assert_eq!(read("123456", 5).await, Err(BodyError::TooLarge));
         assert_eq!(read("", 5).await, Ok(Bytes::new()));
-        let too_many = Budget::new(4);
         assert_eq!(
-            super::read(&mut Body::from("12345"), 9, &mut too_many.share(), far).await,
+            super::read(&mut Body::from("12345"), 9, &mut budget.share(4), far).await,
             Err(BodyError::OverBudget)
         );
     }

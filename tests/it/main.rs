@@ -18,6 +18,8 @@ mod looking_back;
 mod openapi;
 mod order;
 mod replaying;
+mod reload;
+mod reload_load;
 mod same_event;
 mod shutdown;
 mod stuck;
