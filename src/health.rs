@@ -1,7 +1,9 @@
 //! Whether the service is ready: one small state that whoever knows sets and both doors tell.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
 
 /// The state of the service. Copies share it.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +15,16 @@ struct State {
     disk_full: AtomicBool,
     planner_moving: AtomicBool,
     draining: AtomicBool,
+    reload: Mutex<Option<LastReload>>,
+}
+
+/// What came of the last reload of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReload {
+    /// When.
+    pub at: Timestamp,
+    /// Everything that was wrong, a line each; where there is something, the old configuration stayed in force.
+    pub mistakes: Vec<String>,
 }
 
 impl Health {
@@ -42,12 +54,23 @@ impl Health {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
+    /// The configuration was read again. Whether the service is ready does not depend on what came of it.
+    pub fn set_reload(&self, reload: LastReload) {
+        *self.0.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
+    }
+
+    /// What came of the last reload, where there was one.
+    #[must_use]
+    pub fn reload(&self) -> Option<LastReload> {
+        self.0.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Ready, or why not in one word.
     ///
     /// # Errors
     /// With `draining`, `disk`, `store` or `planner`.
     pub fn ready(&self) -> Result<(), &'static str> {
-        if self.0.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             Err("draining")
         } else if self.0.disk_full.load(Ordering::Relaxed) {
             Err("disk")
@@ -73,6 +96,9 @@ mod tests {
         assert_eq!(health.ready(), Err("planner"));
         health.set_planner_moving(true);
         assert_eq!(health.ready(), Ok(()));
+        health.set_reload(LastReload { at: Timestamp::UNIX_EPOCH, mistakes: vec!["w.toml:1:1: wrong".to_owned()] });
+        assert_eq!(health.ready(), Ok(()), "the old configuration goes on");
+        assert_eq!(health.clone().reload().unwrap().mistakes.len(), 1);
         health.set_disk_full(true);
         assert_eq!(health.ready(), Err("disk"));
         health.clone().start_draining();

@@ -68,6 +68,20 @@ fn every_key_is_documented_and_every_documented_key_is_there() {
     assert_eq!(differences(&known, &documented(REFERENCE).into_keys().collect()), Vec::<String>::new());
 }
 
+/// The keys that the reference says need a restart.
+fn restart_keys(reference: &str) -> BTreeSet<&str> {
+    let (_, section) = reference.split_once("\n## Changing it while it runs\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    section.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`')).collect()
+}
+
+#[test]
+fn the_keys_that_need_a_restart_are_the_documented_ones() {
+    let fixed: BTreeSet<_> = Config::restart_keys().into_iter().collect();
+    assert_eq!(restart_keys(REFERENCE), fixed);
+    assert!(fixed.iter().all(|key| Config::known_keys().contains(*key)), "{fixed:?}");
+}
+
 #[test]
 fn a_key_that_is_not_documented_and_one_that_is_not_there_are_noticed() {
     let known = Config::known_keys();

@@ -8,20 +8,17 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, Method, header};
 
 use super::api::Error;
-use crate::secret::{Fingerprint, Secret};
+use crate::admin::InForceNow;
+use crate::secret::Fingerprint;
 
 /// Which site a browser says that a request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The door's keeper: by a credential, or for this machine only.
 #[derive(Debug, Clone)]
-pub(super) struct Guard(Option<Arc<Fingerprint>>);
+struct Guard(Option<Arc<Fingerprint>>);
 
 impl Guard {
-    pub(super) fn new(token: Option<&Secret>) -> Guard {
-        Guard(token.map(|token| Arc::new(Fingerprint::of(token.expose().as_bytes()))))
-    }
-
     fn admits(&self, headers: &HeaderMap) -> Result<(), Error> {
         match &self.0 {
             Some(token) => {
@@ -36,7 +33,8 @@ impl Guard {
     }
 }
 
-pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(in_force): State<InForceNow>, request: Request, next: Next) -> Response {
+    let guard = Guard(in_force.borrow().token.clone());
     match guard.admits(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -97,7 +95,7 @@ mod tests {
 
     #[test]
     fn with_a_credential_only_it_counts() {
-        let guard = Guard::new(Some(&Secret::new("key".to_owned())));
+        let guard = Guard(Some(Arc::new(Fingerprint::of(b"key"))));
         let admits =
             |value| guard.admits(&headers(&[(header::AUTHORIZATION, value), (header::HOST, "localhost")])).is_ok();
         assert!(admits("Bearer key") && admits("bearer key"));
@@ -107,7 +105,7 @@ mod tests {
 
     #[test]
     fn without_one_only_this_machine_s_names_do() {
-        let guard = Guard::new(None);
+        let guard = Guard(None);
         let admits = |host| guard.admits(&headers(&[(header::HOST, host)])).is_ok();
         for host in ["localhost", "localhost:8081", "127.0.0.1:8081", "[::1]:8081", "LOCALHOST"] {
             assert!(admits(host), "{host}");

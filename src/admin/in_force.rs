@@ -6,14 +6,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::api::wire;
+use crate::contract::Webhooks;
 use crate::model::HandlerName;
 use crate::routes::Route;
+use crate::secret::Fingerprint;
 
 /// The configuration that holds.
 #[derive(Debug, Clone)]
 pub struct InForce {
     /// Every handler that gets events now.
     pub handlers: Vec<HandlerInfo>,
+    /// Who may send.
+    pub webhooks: Webhooks,
+    /// The credential of this door, where it has one.
+    pub token: Option<Arc<Fingerprint>>,
     /// Each key with what it is set to.
     pub settings: wire::Settings,
 }

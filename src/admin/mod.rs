@@ -27,10 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use self::guard::Guard;
 use crate::clock::Clock;
 use crate::connections::{self, Limits, Meter};
-use crate::contract::Webhooks;
 use crate::health::Health;
 use crate::store::Store;
 use crate::telemetry::metrics::Registry;
@@ -52,10 +50,8 @@ pub struct Admin {
     store: Arc<dyn Store>,
     clock: Clock,
     health: Health,
-    guard: Guard,
     in_force: InForceNow,
     registry: Arc<Registry>,
-    webhooks: Arc<Webhooks>,
     wakes: Wakes,
     waiting: Arc<Semaphore>,
 }
@@ -63,19 +59,9 @@ pub struct Admin {
 impl Admin {
     /// A door that is not open yet.
     #[must_use]
-    pub fn new(
-        config: &Config,
-        in_force: InForceNow,
-        webhooks: Webhooks,
-        store: Arc<dyn Store>,
-        clock: Clock,
-        health: Health,
-        wakes: Wakes,
-    ) -> Admin {
-        let guard = Guard::new(config.token.as_ref());
+    pub fn new(in_force: InForceNow, store: Arc<dyn Store>, clock: Clock, health: Health, wakes: Wakes) -> Admin {
         let waiting = Arc::new(Semaphore::new(api::WAITING_MAX));
-        let (registry, webhooks) = (Arc::default(), Arc::new(webhooks));
-        Admin { store, clock, health, guard, in_force, registry, webhooks, wakes, waiting }
+        Admin { store, clock, health, in_force, registry: Arc::default(), wakes, waiting }
     }
 
     /// The same door, which tells these metrics.
@@ -94,7 +80,7 @@ impl Admin {
         let guarded = api::router()
             .route("/metrics", get(metrics::scrape))
             .fallback(nothing_here)
-            .layer(from_fn_with_state(self.guard.clone(), guard::guard));
+            .layer(from_fn_with_state(self.in_force.clone(), guard::guard));
         Router::new()
             .route("/healthz", get(alive))
             .route("/readyz", get(api::ready))

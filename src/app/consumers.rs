@@ -9,21 +9,31 @@ use crate::handlers::Handler;
 use crate::handlers::command::{self, CommandHandler};
 use crate::handlers::http::HttpHandler;
 use crate::handlers::log::LogHandler;
-use crate::handlers::rust::{Registered, Registry};
+use crate::handlers::rust::Registered;
 use crate::model::HandlerName;
 use crate::routes::Route;
 
 /// Puts the handlers together. Where there are none at all, events are logged.
-pub(super) fn build(configured: Vec<ConfiguredHandler>, registry: Registry) -> Result<Vec<Consumer>, BuildError> {
-    let mut functions = registry.into_functions().map_err(BuildError::Registry)?;
-    let mut consumers =
-        configured.into_iter().map(|handler| consumer(handler, &mut functions)).collect::<Result<Vec<_>, _>>()?;
-    for function in functions {
-        if consumers.iter().any(|consumer| consumer.name == function.name) {
-            return Err(BuildError::NameTaken(function.name.to_string()));
+///
+/// # Errors
+/// With what is wrong with each of them.
+pub(super) fn build(
+    configured: &[ConfiguredHandler],
+    functions: &[Registered],
+) -> Result<Vec<Consumer>, Vec<BuildError>> {
+    let (mut consumers, mut errors) = (Vec::new(), Vec::new());
+    for handler in configured {
+        match consumer(handler.clone(), functions) {
+            Ok(consumer) => consumers.push(consumer),
+            Err(error) => errors.push(error),
         }
-        let Registered { name, route, handler } = function;
+    }
+    let of_its_own = |function: &&Registered| configured.iter().all(|handler| handler.name != function.name);
+    for Registered { name, route, handler } in functions.iter().filter(of_its_own).cloned() {
         consumers.push(Consumer { name, route, policy: Policy::default(), handler });
+    }
+    if !errors.is_empty() {
+        return Err(errors);
     }
     if consumers.is_empty() {
         let log = HandlerName::parse("log").map(|name| Consumer {
@@ -37,8 +47,12 @@ pub(super) fn build(configured: Vec<ConfiguredHandler>, registry: Registry) -> R
     Ok(consumers)
 }
 
-fn consumer(configured: ConfiguredHandler, functions: &mut Vec<Registered>) -> Result<Consumer, BuildError> {
+fn consumer(configured: ConfiguredHandler, functions: &[Registered]) -> Result<Consumer, BuildError> {
     let ConfiguredHandler { name, route, mut policy, kind, .. } = configured;
+    let function = functions.iter().find(|function| function.name == name);
+    if function.is_some() && !matches!(kind, KindConfig::Rust) {
+        return Err(BuildError::NameTaken(name.to_string()));
+    }
     let (handler, by_default): (Arc<dyn Handler>, _) = match kind {
         KindConfig::Log => (Arc::new(LogHandler::default()), Route::everything()),
         KindConfig::Http(config) => {
@@ -52,9 +66,8 @@ fn consumer(configured: ConfiguredHandler, functions: &mut Vec<Registered>) -> R
             (Arc::new(handler), Route::everything())
         }
         KindConfig::Rust => {
-            let found = functions.iter().position(|function| function.name == name);
-            let function = functions.remove(found.ok_or_else(|| BuildError::NoFunction(name.to_string()))?);
-            (function.handler, function.route)
+            let function = function.ok_or_else(|| BuildError::NoFunction(name.to_string()))?;
+            (Arc::clone(&function.handler), function.route.clone())
         }
     };
     Ok(Consumer { name, route: route.unwrap_or(by_default), policy, handler })

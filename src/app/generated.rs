@@ -8,7 +8,18 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::BuildError;
+use crate::config::Config;
 use crate::secret::Secret;
+
+/// The credential of the private door, where it has one, and where it lies, where it is not configured. On any other
+/// address than loopback there is always one.
+pub(super) fn admin_token(config: &Config) -> Result<(Option<Secret>, Option<PathBuf>), BuildError> {
+    if config.admin.token.is_some() || config.admin.listen.ip().is_loopback() {
+        return Ok((config.admin.token.clone(), None));
+    }
+    let (token, file) = secret(config.store.folder(), "admin-token")?;
+    Ok((Some(token), Some(file)))
+}
 
 /// The secret in a file of the folder, made with mode 0600 where it is not there.
 pub(super) fn secret(folder: &Path, name: &str) -> Result<(Secret, PathBuf), BuildError> {

@@ -1,17 +1,30 @@
 //! The configuration as the private door tells it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::admin::api::wire;
 use crate::admin::{HandlerInfo, InForce};
-use crate::config::Setting;
+use crate::config::{Config, Setting};
+use crate::contract::Webhooks;
 use crate::dispatch::Consumer;
+use crate::secret::{Fingerprint, Secret};
 
 /// What holds from this time on.
-pub(super) fn in_force(consumers: &[Consumer], file: Option<String>, all: &[Setting], read_at: Timestamp) -> InForce {
+pub(super) fn in_force(
+    consumers: &[Consumer],
+    webhooks: &Webhooks,
+    token: Option<&Secret>,
+    config: &Config,
+    read_at: Timestamp,
+) -> InForce {
+    let file = config.source.as_ref().map(|path| path.display().to_string());
     InForce {
         handlers: consumers.iter().map(handler).collect(),
-        settings: wire::Settings { read_at, file, settings: settings(all) },
+        webhooks: webhooks.clone(),
+        token: token.map(|token| Arc::new(Fingerprint::of(token.expose().as_bytes()))),
+        settings: wire::Settings { read_at, file, settings: settings(&config.settings) },
     }
 }
 

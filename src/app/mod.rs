@@ -4,14 +4,19 @@
 //! nothing runs yet; [`App::run`] owns every task and ends them in order. What always holds: a task that ends before
 //! it was told to ends the process, with its name.
 
+mod changes;
 mod consumers;
 mod generated;
 mod in_force;
+mod reload;
 mod supervise;
 mod threads;
 mod upkeep;
+mod webhooks;
 
+pub use changes::{Changed, Changes};
 pub use in_force::settings;
+pub use reload::{Reload, ReloadError};
 pub use supervise::RunError;
 
 use std::net::SocketAddr;
@@ -20,14 +25,15 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
+use self::reload::Changeable;
 use self::threads::HandlerThreads;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::contract::{Brand, Token, Webhook, WebhookName, Webhooks, WebhooksError};
-use crate::dispatch::{self, Consumer, House};
+use crate::contract::{Brand, WebhooksError};
+use crate::dispatch::{self, House};
 use crate::handlers::rust::{Registry, RegistryError};
 use crate::health::Health;
 use crate::ingest::{self, Ingest};
@@ -38,9 +44,6 @@ use crate::telemetry::traces::{Traces, TracesError};
 use crate::upkeep::Upkeep;
 use crate::wake::Wakes;
 
-/// The name of the webhook that is made where none is configured.
-const DEFAULT_WEBHOOK: &str = "default";
-
 /// Everything built, both doors bound, nothing running.
 #[derive(Debug)]
 pub struct App {
@@ -48,10 +51,9 @@ pub struct App {
     admin: Admin,
     house: House,
     upkeep: Upkeep,
-    consumers: watch::Sender<Arc<Vec<Consumer>>>,
+    changeable: Arc<Changeable>,
     public: TcpListener,
     private: TcpListener,
-    drain_delay: std::time::Duration,
     threads: HandlerThreads,
     welcome: Welcome,
 }
@@ -153,7 +155,8 @@ impl App {
     /// # Errors
     /// When something cannot be had. Nothing runs then, and what was opened is closed again.
     pub async fn build(config: Config, registry: Registry, clock: Clock) -> Result<App, BuildError> {
-        let consumers = consumers::build(config.handlers, registry)?;
+        let functions = registry.into_functions().map_err(BuildError::Registry)?;
+        let consumers = consumers::build(&config.handlers, &functions).map_err(first)?;
         // The doors first: when another program has one, nothing is left behind.
         let public = bind(config.ingest.listen, "ingest.listen").await?;
         let private = bind(config.admin.listen, "admin.listen").await?;
@@ -167,47 +170,13 @@ impl App {
             let open = tokio::task::spawn_blocking(move || SqliteStore::open_metered(&config, &wakes, observed));
             Arc::new(open.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
         };
-        let folder = config.store.folder();
-
-        let (mut webhooks, mut welcome_webhooks) = (Vec::new(), Vec::new());
-        for configured in &config.webhooks {
-            webhooks.push(configured.webhook.clone());
-            welcome_webhooks.push(WelcomeWebhook {
-                name: configured.webhook.name.to_string(),
-                brand: configured.webhook.brand,
-                token: configured.tokens.first().cloned(),
-                token_file: None,
-            });
-        }
-        if webhooks.is_empty() {
-            let (token, file) = generated::secret(folder, "webhook-token")?;
-            let name = WebhookName::parse(DEFAULT_WEBHOOK);
-            let tokens = Token::parse(token.expose()).into_iter().collect();
-            webhooks.extend(name.map(|name| Webhook { name, brand: None, ids: Vec::new(), tokens, tokenless: false }));
-            welcome_webhooks.push(WelcomeWebhook {
-                name: DEFAULT_WEBHOOK.to_owned(),
-                brand: None,
-                token: Some(token),
-                token_file: Some(file),
-            });
-        }
-        let first = |errors: Vec<(usize, WebhooksError)>| errors.into_iter().next().map(|(_, error)| error);
-        let webhooks = Webhooks::new(webhooks).map_err(|errors| {
-            BuildError::Webhooks(first(errors).unwrap_or(WebhooksError::NoToken(DEFAULT_WEBHOOK.to_owned())))
-        })?;
-
-        let mut admin = config.admin;
-        let mut admin_token_file = None;
-        if admin.token.is_none() && !admin.listen.ip().is_loopback() {
-            let (token, file) = generated::secret(folder, "admin-token")?;
-            (admin.token, admin_token_file) = (Some(token), Some(file));
-        }
-
+        let (webhooks, welcome_webhooks) = webhooks::build(&config)?;
+        let (admin_token, admin_token_file) = generated::admin_token(&config)?;
         let welcome = Welcome {
             public: public.local_addr().unwrap_or(config.ingest.listen),
             path: config.ingest.path.clone(),
-            private: private.local_addr().unwrap_or(admin.listen),
-            admin_token: admin.token.clone(),
+            private: private.local_addr().unwrap_or(config.admin.listen),
+            admin_token: admin_token.clone(),
             admin_token_file,
             database: config.store.path.clone(),
             webhooks: welcome_webhooks,
@@ -215,23 +184,36 @@ impl App {
         };
         let settings = upkeep::settings(&config.store, &config.webhooks, &consumers);
         let upkeep = Upkeep::new(Arc::clone(&store), clock.clone(), wakes.clone(), settings);
-        let drain_delay = config.ingest.drain_delay;
         let traces = Traces::start(&config.traces)?;
-        let file = config.source.as_ref().map(|path| path.display().to_string());
-        let in_force = in_force::in_force(&consumers, file, &config.settings, clock.now());
-        let (_, in_force) = watch::channel(Arc::new(in_force));
-        let (store_too, wakes_too) = (Arc::clone(&store), wakes.clone());
-        let admin = Admin::new(&admin, in_force, webhooks.clone(), store_too, clock.clone(), health.clone(), wakes_too);
+        let in_force = in_force::in_force(&consumers, &webhooks, admin_token.as_ref(), &config, clock.now());
+        let (in_force, in_force_now) = watch::channel(Arc::new(in_force));
+        let admin = Admin::new(in_force_now, Arc::clone(&store), clock.clone(), health.clone(), wakes.clone());
         let names = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
         let observed = ingest::Metrics::new(&mut registry, names, clock.now());
-        let ingest = Ingest::new(config.ingest, webhooks, Arc::clone(&store), clock.clone(), health.clone())
+        let store_too = Arc::clone(&store);
+        let ingest = Ingest::new(config.ingest.clone(), webhooks, store_too, clock.clone(), health.clone())
             .observed(observed, traces.clone());
         let metrics = dispatch::Metrics::new(&mut registry);
         let admin = admin.telling(registry);
+        let changeable = Arc::new(Changeable {
+            config: Mutex::new(config),
+            functions,
+            consumers: watch::Sender::new(Arc::new(consumers)),
+            rules: ingest.rules(),
+            upkeep: upkeep.settings(),
+            in_force,
+            health: health.clone(),
+            clock: clock.clone(),
+        });
         let threads = HandlerThreads::start()?;
         let house = House { store, clock, wakes, health, handlers: threads.handle(), metrics, traces };
-        let consumers = watch::Sender::new(Arc::new(consumers));
-        Ok(App { ingest, admin, house, upkeep, consumers, public, private, drain_delay, threads, welcome })
+        Ok(App { ingest, admin, house, upkeep, changeable, public, private, threads, welcome })
+    }
+
+    /// What changes the configuration while it runs.
+    #[must_use]
+    pub fn reload_handle(&self) -> Reload {
+        Reload::new(Arc::clone(&self.changeable))
     }
 
     /// The store, for a program that looks into it beside serving.
@@ -245,6 +227,12 @@ impl App {
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
+}
+
+/// The first of several errors is the one that a start is refused with. There is always one.
+fn first(errors: Vec<BuildError>) -> BuildError {
+    let none = || BuildError::Registry(Vec::new());
+    errors.into_iter().next().unwrap_or_else(none)
 }
 
 async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, BuildError> {

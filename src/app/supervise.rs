@@ -55,7 +55,7 @@ impl App {
         spawn(&mut tasks, "admin", self.admin.run(self.private, ends.admin.clone()));
         spawn(&mut tasks, "probe", probe(self.house.clone(), ends.admin.clone()));
         spawn(&mut tasks, "upkeep", self.upkeep.run(ends.dispatch.clone()));
-        let consumers = self.consumers.subscribe();
+        let consumers = self.changeable.consumers.subscribe();
         let dispatched = dispatch::run(self.house, consumers, ends.dispatch.clone(), ends.attempts.clone());
         spawn(&mut tasks, "dispatch", dispatched);
 
@@ -69,8 +69,9 @@ impl App {
         health.start_draining();
         ends.dispatch.cancel();
         if result.is_ok() {
-            tracing::info!("stopping: still accepting for {:?}", self.drain_delay);
-            sleep_until(told + self.drain_delay).await;
+            let drain_delay = self.changeable.rules.now().drain_delay;
+            tracing::info!("stopping: still accepting for {drain_delay:?}");
+            sleep_until(told + drain_delay).await;
         }
         ends.ingest.cancel();
         let cut_at = told + CUT_AFTER;

@@ -46,6 +46,10 @@ fn print(health: &wire::Health) {
         None => "ready".to_owned(),
         Some(why) => format!("not ready: {why}"),
     });
+    if let Some(failed) = health.reload.as_ref().filter(|reload| !reload.ok) {
+        output::line(format!("reload      failed at {}; the old configuration is in force:", output::time(failed.at)));
+        failed.mistakes.iter().for_each(|mistake| output::line(format!("  {mistake}")));
+    }
     let states: Vec<_> = health.deliveries.iter().map(|count| format!("{} {}", count.count, count.state)).collect();
     output::line(format!("events      {} kept, {} waiting to be planned", health.events, health.unplanned));
     output::line(format!("deliveries  {}", if states.is_empty() { "none".to_owned() } else { states.join(", ") }));

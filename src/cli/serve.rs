@@ -1,17 +1,18 @@
 //! `workhook serve`: receives webhooks and handles them.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Done, Failed, demo, runtime};
-use crate::app::{App, Welcome, WelcomeWebhook};
+use crate::app::{App, Reload, Welcome, WelcomeWebhook};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Env};
 use crate::handlers::rust::Registry;
-use crate::telemetry;
+use crate::telemetry::{self, LogLevel};
 
 /// How to serve.
 #[derive(Debug, Args)]
@@ -23,25 +24,40 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self, config: Config, registry: Registry) -> Done {
-        telemetry::init(&config.log).map_err(|error| Failed::Use(error.into()))?;
+        let log = telemetry::init(&config.log).map_err(|error| Failed::Use(error.into()))?;
         let runtime = runtime()?;
-        let served = runtime.block_on(self.serve(config, registry));
+        let served = runtime.block_on(self.serve(config, registry, log));
         // Nothing that is left may hold up the end.
         runtime.shutdown_background();
         served
     }
 
-    async fn serve(&self, config: Config, registry: Registry) -> Done {
+    async fn serve(&self, config: Config, registry: Registry, log: LogLevel) -> Done {
         let shutdown = shutdown()?;
+        // From here on it does not end the process.
+        let hangup = signal(SignalKind::hangup()).context("signals cannot be received")?;
+        let file = config.source.clone();
         let app = App::build(config, registry, Clock::system()).await.context("cannot start")?;
         let welcome = app.welcome().clone();
         say(&welcome);
+        let reloading = tokio::spawn(reload(hangup, app.reload_handle().with_log(log), file));
         let demo = self.demo.then(|| tokio::spawn(demo::run(welcome)));
         let result = app.run(shutdown).await;
+        reloading.abort();
         if let Some(demo) = demo {
             demo.abort();
         }
         Ok(result.context("stopped")?)
+    }
+}
+
+/// Reads the configuration again at each SIGHUP; at one more for all that came while it was at it. What comes of it is
+/// in the log.
+async fn reload(mut hangup: Signal, reload: Reload, file: Option<PathBuf>) {
+    while hangup.recv().await.is_some() {
+        let file = file.clone();
+        // A file that was read once has to be there: without it, everything would have its default.
+        let _ = reload.read(move || Config::load(file.as_deref(), &Env::of_process())).await;
     }
 }
 

@@ -17,6 +17,7 @@ mod load;
 mod log;
 mod mistake;
 mod reader;
+mod restart;
 mod section;
 mod settings;
 mod store;

@@ -13,20 +13,15 @@ use tokio::time::{Instant, timeout_at};
 /// The most that is set aside for a body because its head says so.
 const SET_ASIDE_MAX: usize = 1 << 20;
 
-/// How many bytes of bodies may be held at one time. Copies share it.
-#[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<State>);
-
-#[derive(Debug)]
-struct State {
-    max: usize,
-    used: Arc<AtomicUsize>,
-}
+/// How many bytes of bodies are held at this time. Copies share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Budget(Arc<AtomicUsize>);
 
 /// Bytes of the budget; they go back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Budget,
+    max: usize,
     bytes: usize,
 }
 
@@ -44,21 +39,21 @@ pub(super) enum BodyError {
 }
 
 impl Budget {
-    /// A budget of so many bytes; those that are held are counted here.
-    pub(super) fn new(max: usize, used: Arc<AtomicUsize>) -> Budget {
-        Budget(Arc::new(State { max, used }))
+    /// A budget that is counted here.
+    pub(super) fn new(used: Arc<AtomicUsize>) -> Budget {
+        Budget(used)
     }
 
-    pub(super) fn share(&self) -> Share {
-        Share { budget: self.clone(), bytes: 0 }
+    /// Nothing yet, where so many bytes may be held in all.
+    pub(super) fn share(&self, max: usize) -> Share {
+        Share { budget: self.clone(), max, bytes: 0 }
     }
 }
 
 impl Share {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let state = &self.budget.0;
-        let take = |used: usize| used.checked_add(bytes).filter(|used| *used <= state.max);
-        state.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|_| BodyError::OverBudget)?;
+        let take = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.max);
+        self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|_| BodyError::OverBudget)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -66,7 +61,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -140,27 +135,26 @@ mod tests {
 
     #[test]
     fn the_budget_is_shared_and_given_back() {
-        let budget = Budget::new(10, Arc::default());
-        let mut one = budget.share();
+        let budget = Budget::default();
+        let mut one = budget.share(10);
         assert_eq!(one.grow(8), Ok(()));
-        assert_eq!(budget.share().grow(3), Err(BodyError::OverBudget));
-        assert_eq!(budget.share().grow(usize::MAX), Err(BodyError::OverBudget));
+        assert_eq!(budget.share(10).grow(3), Err(BodyError::OverBudget));
+        assert_eq!(budget.share(10).grow(usize::MAX), Err(BodyError::OverBudget));
         drop(one);
-        assert_eq!(budget.share().grow(10), Ok(()));
+        assert_eq!(budget.share(10).grow(10), Ok(()));
     }
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit_and_no_further() {
         let far = Instant::now() + std::time::Duration::from_secs(60);
-        let budget = Budget::new(100, Arc::default());
+        let budget = Budget::default();
         let read =
-            async |text: &'static str, max| super::read(&mut Body::from(text), max, &mut budget.share(), far).await;
+            async |text: &'static str, max| super::read(&mut Body::from(text), max, &mut budget.share(100), far).await;
         assert_eq!(read("12345", 5).await, Ok(Bytes::from("12345")));
         assert_eq!(read("123456", 5).await, Err(BodyError::TooLarge));
         assert_eq!(read("", 5).await, Ok(Bytes::new()));
-        let too_many = Budget::new(4, Arc::default());
         assert_eq!(
-            super::read(&mut Body::from("12345"), 9, &mut too_many.share(), far).await,
+            super::read(&mut Body::from("12345"), 9, &mut budget.share(4), far).await,
             Err(BodyError::OverBudget)
         );
     }

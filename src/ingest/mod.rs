@@ -13,12 +13,14 @@ mod config;
 mod metrics;
 mod peer;
 mod receive;
+mod rules;
 mod tally;
 mod trace;
 mod uses;
 
 pub use config::Config;
 pub use metrics::Metrics;
+pub use rules::{Rules, RulesInForce};
 
 use std::sync::Arc;
 
@@ -43,7 +45,7 @@ use crate::telemetry::traces::Traces;
 #[derive(Debug, Clone)]
 pub struct Ingest {
     config: Arc<Config>,
-    webhooks: Arc<Webhooks>,
+    rules: RulesInForce,
     store: Arc<dyn Store>,
     clock: Clock,
     health: Health,
@@ -59,27 +61,22 @@ impl Ingest {
     #[must_use]
     pub fn new(config: Config, webhooks: Webhooks, store: Arc<dyn Store>, clock: Clock, health: Health) -> Ingest {
         let metrics = Metrics::default();
-        let budget = Budget::new(config.max_in_flight, metrics.in_flight());
-        let (config, webhooks, traces) = (Arc::new(config), Arc::new(webhooks), Traces::default());
-        Ingest {
-            config,
-            webhooks,
-            store,
-            clock,
-            health,
-            budget,
-            tally: Arc::default(),
-            uses: Arc::default(),
-            metrics,
-            traces,
-        }
+        let rules = RulesInForce::new(Rules::new(&config, webhooks));
+        let (config, budget) = (Arc::new(config), Budget::new(metrics.in_flight()));
+        let (tally, uses, traces) = (Arc::default(), Arc::default(), Traces::default());
+        Ingest { config, rules, store, clock, health, budget, tally, uses, metrics, traces }
     }
 
     /// The same door, which counts, measures and tells what it does.
     #[must_use]
     pub fn observed(self, metrics: Metrics, traces: Traces) -> Ingest {
-        let budget = Budget::new(self.config.max_in_flight, metrics.in_flight());
-        Ingest { budget, metrics, traces, ..self }
+        Ingest { budget: Budget::new(metrics.in_flight()), metrics, traces, ..self }
+    }
+
+    /// What requests are judged by, to be changed while the door is open.
+    #[must_use]
+    pub fn rules(&self) -> RulesInForce {
+        self.rules.clone()
     }
 
     /// The routes of the door.

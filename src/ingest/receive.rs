@@ -1,5 +1,7 @@
 //! One request, from its head to its answer.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use uuid::Uuid;
 use super::answer::Shed;
 use super::body::{self, BodyError, Share};
 use super::trace::Known;
-use super::{Answer, Ingest, peer};
+use super::{Answer, Ingest, Rules, peer};
 use crate::connections::Arrival;
 use crate::contract::{Accepted, Admitted, RawHead, Rejected, admit, claimed_webhook_id};
 use crate::store::{Appended, StoreError};
@@ -25,6 +27,7 @@ pub(super) async fn receive(
         request_id: Uuid::now_v7(),
         began: arrival.began,
         answer_by: arrival.began + ingest.config.answer_deadline,
+        rules: ingest.rules.now(),
         ingest: &ingest,
     };
     receiving.take(arrival, request).await
@@ -35,6 +38,8 @@ struct Receiving<'a> {
     request_id: Uuid,
     began: Instant,
     answer_by: Instant,
+    /// One version for all of the request, whatever is changed meanwhile.
+    rules: Arc<Rules>,
     ingest: &'a Ingest,
 }
 
@@ -45,14 +50,14 @@ impl Receiving<'_> {
         // NAME of `/webhook/NAME`, as it stands there: what is escaped in it is no name.
         let path = head.uri.path().strip_prefix(&*config.path).and_then(|rest| rest.strip_prefix('/'));
         let received_at = self.ingest.clock.now();
-        let peer = peer::peer(arrival.peer.ip(), &head.headers, &config.trusted_proxies);
+        let peer = peer::peer(arrival.peer.ip(), &head.headers, &self.rules.trusted_proxies);
         let count = |code| {
             self.ingest.metrics.turned_away(code);
             self.ingest.tally.count(code, peer, claimed_webhook_id(&head.headers), received_at);
         };
 
         let raw = RawHead { path, headers: &head.headers, received_at, peer: Some(peer) };
-        let admitted = match admit(raw, &self.ingest.webhooks) {
+        let admitted = match admit(raw, &self.rules.webhooks) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 count(refusal.code());
@@ -88,8 +93,8 @@ impl Receiving<'_> {
 
     /// Reads the body. Of one that is too large the rest is thrown away, so that the sender gets to read the answer.
     async fn read(&self, headers: &HeaderMap, mut body: Body, began: Instant) -> Result<(Bytes, Share), BodyError> {
-        let (max, deadline) = (self.ingest.config.max_body, began + self.ingest.config.body_deadline);
-        let mut share = self.ingest.budget.share();
+        let (max, deadline) = (self.rules.max_body, began + self.ingest.config.body_deadline);
+        let mut share = self.ingest.budget.share(self.rules.max_in_flight);
         let read = match body::claims_more_than(headers, max) {
             true => Err(BodyError::TooLarge),
             false => body::read(&mut body, max, &mut share, deadline).await,
@@ -147,7 +152,7 @@ impl Receiving<'_> {
     }
 
     async fn too_large(&self, admitted: Admitted<'_>) -> Answer {
-        let max = self.ingest.config.max_body;
+        let max = self.rules.max_body;
         let rejected = admitted.reject_unread(format!("the body is larger than {max} bytes"));
         // The answer says all that the sender needs, whether the head is kept or not.
         let _ = self.reject(rejected).await;

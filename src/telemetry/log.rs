@@ -2,7 +2,9 @@
 //!
 //! Standard output belongs to what was asked for: a command's result, and the lines of the `log` handler.
 
+use std::fmt;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -55,13 +57,37 @@ pub enum TelemetryError {
 /// Libraries that say more than anyone who runs this wants to know; the configuration's word on them still counts.
 const QUIET: &str = "refinery_core=warn";
 
-/// Begins logging, for the whole process.
+/// Changes what is logged, while it is logged.
+#[derive(Clone)]
+pub struct LogLevel(Arc<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LogLevel {
+    /// Logs from here on at a level, or by directives. One that is none is said, and changes nothing.
+    pub fn set(&self, level: &str) {
+        match filter(level) {
+            Ok(filter) => (self.0)(filter),
+            Err(error) => tracing::error!(error = with_causes(&error), "the level of the log stays"),
+        }
+    }
+}
+
+impl fmt::Debug for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogLevel").finish_non_exhaustive()
+    }
+}
+
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let not_one = |source| TelemetryError::Level { level: level.to_owned(), source };
+    EnvFilter::try_new(format!("{QUIET},{level}")).map_err(not_one)
+}
+
+/// Begins logging, for the whole process; what is given back changes the level.
 ///
 /// # Errors
 /// When the level is not one, or logging has begun already.
-pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
-    let level = |source| TelemetryError::Level { level: config.level.clone(), source };
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.level)).map_err(level)?;
+pub fn init(config: &LogConfig) -> Result<LogLevel, TelemetryError> {
+    let filter = filter(&config.level)?;
     let stderr = std::io::stderr();
     let json = match config.format {
         LogFormat::Auto => !stderr.is_terminal(),
@@ -73,12 +99,17 @@ pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
         .with_writer(std::io::stderr)
         .with_span_events(FmtSpan::NONE)
         .with_target(false);
-    let begun = if json {
-        builder.json().flatten_event(true).with_ansi(false).try_init()
+    // Nothing is left to change where the subscriber is gone, which is where the process ends.
+    let (begun, level): (_, Arc<dyn Fn(EnvFilter) + Send + Sync>) = if json {
+        let builder = builder.json().flatten_event(true).with_ansi(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (builder.try_init(), Arc::new(move |filter| drop(handle.reload(filter))))
     } else {
-        builder.with_ansi(stderr.is_terminal()).try_init()
+        let builder = builder.with_ansi(stderr.is_terminal()).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (builder.try_init(), Arc::new(move |filter| drop(handle.reload(filter))))
     };
-    begun.map_err(|_| TelemetryError::Begun)
+    begun.map(|()| LogLevel(level)).map_err(|_| TelemetryError::Begun)
 }
 
 /// An error with its causes, as one text; a cause that repeats the error's own text is left out.

@@ -8,4 +8,4 @@ pub mod metrics;
 mod otlp;
 pub mod traces;
 
-pub use log::{LogConfig, LogFormat, TelemetryError, init, with_causes};
+pub use log::{LogConfig, LogFormat, LogLevel, TelemetryError, init, with_causes};

@@ -15,6 +15,7 @@ mod intervene;
 mod logs;
 mod look;
 mod rejected;
+mod reload;
 mod send;
 mod serve;
 mod tail;

@@ -21,6 +21,8 @@ mod looking_back;
 mod metrics;
 mod openapi;
 mod order;
+mod reload;
+mod reload_load;
 mod replay;
 mod replaying;
 mod same_event;

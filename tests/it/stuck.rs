@@ -184,14 +184,14 @@ async fn door() -> SocketAddr {
 async fn a_scrape_answers_though_the_store_does_not_and_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (config, store) = (admin::Config::default(), Arc::new(Stuck));
+    let store = Arc::new(Stuck);
     let mut registry = Registry::default();
     admin::about(&mut registry, &Clock::system(), Health::default());
     let (clock, health, wakes) = (Clock::system(), Health::default(), Wakes::default());
     let settings = wire::Settings { read_at: Timestamp::UNIX_EPOCH, file: None, settings: Vec::new() };
-    let in_force = InForce { handlers: Vec::new(), settings };
+    let in_force = InForce { handlers: Vec::new(), webhooks: webhooks(), token: None, settings };
     let (_keep, in_force) = watch::channel(Arc::new(in_force));
-    let admin = Admin::new(&config, in_force, webhooks(), store, clock, health, wakes).telling(registry);
+    let admin = Admin::new(in_force, store, clock, health, wakes).telling(registry);
     tokio::spawn(admin.run(listener, CancellationToken::new()));
     let began = Instant::now();
     let text = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();

@@ -51,5 +51,10 @@ async fn health(State(admin): State<Admin>) -> Result<Json<wire::Health>, Error>
             })
             .collect(),
         webhooks: webhooks::told(&admin).await?,
+        reload: admin.health.reload().map(|last| wire::Reload {
+            at: last.at,
+            ok: last.mistakes.is_empty(),
+            mistakes: last.mistakes,
+        }),
     }))
 }

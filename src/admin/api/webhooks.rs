@@ -19,7 +19,7 @@ async fn list(State(admin): State<Admin>) -> Result<Json<wire::Webhooks>, Error>
 /// Each configured webhook, with the uses of its tokens.
 pub(super) async fn told(admin: &Admin) -> Result<Vec<wire::Webhook>, Error> {
     let uses = admin.store.token_uses().await?;
-    Ok(admin.webhooks.iter().map(|own| webhook(own, &uses)).collect())
+    Ok(admin.in_force().webhooks.iter().map(|own| webhook(own, &uses)).collect())
 }
 
 fn webhook(webhook: &Webhook, uses: &[TokenUse]) -> wire::Webhook {

@@ -72,11 +72,17 @@ impl Service {
         place
     }
 
+    /// Sends it a signal.
+    #[track_caller]
+    pub(crate) fn tell(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.process.0.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
     /// Sends it a signal, and waits until it has ended.
     #[track_caller]
     pub(crate) fn stop(self, signal: &str) -> Run {
-        let kill = format!("kill -{signal} {}", self.process.0.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        self.tell(signal);
         let ended = self.stderr.all(END_WITHIN);
         assert!(ended.is_some(), "it does not end in time");
         end(self.process, &self.stdout, &self.stderr)

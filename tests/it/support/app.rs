@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workhook::Registry;
 use workhook::admin::api::wire;
-use workhook::app::{App, RunError};
+use workhook::app::{App, Changes, Reload, ReloadError, RunError};
 use workhook::clock::Clock;
-use workhook::config::{Config, Env};
+use workhook::config::{Config, ConfigErrors, Env};
 use workhook::store::{DiskFree, RejectedQuery, RejectedRow, Store};
 
 use super::{Post, until};
@@ -27,6 +27,8 @@ pub(crate) struct TestApp {
     pub(crate) public: SocketAddr,
     pub(crate) private: SocketAddr,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) reload: Reload,
+    env: Env,
     stop: CancellationToken,
     task: JoinHandle<Result<(), RunError>>,
     folder: Arc<TempDir>,
@@ -119,6 +121,22 @@ impl TestApp {
         .await
     }
 
+    /// A configuration as it would be read now.
+    pub(crate) fn read(&self, config: &str) -> Result<Config, ConfigErrors> {
+        Config::parse(Some(("test.toml", &whole(config))), &self.env)
+    }
+
+    /// Reads another configuration, and puts it in force where it is good.
+    pub(crate) async fn reload(&self, config: &str) -> Result<Changes, ReloadError> {
+        let config = self.read(config);
+        self.reload.read(move || config).await
+    }
+
+    /// Reads another configuration, which is good.
+    pub(crate) async fn reloaded(&self, config: &str) -> Changes {
+        self.reload(config).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Tells it to stop, and waits until it has; the folder stays for another app.
     pub(crate) async fn stop(self) -> Arc<TempDir> {
         self.stop.cancel();
@@ -156,9 +174,6 @@ impl Builder {
 
     /// Starts it, and waits until it is ready.
     pub(crate) async fn start(self) -> TestApp {
-        let quiet = if self.config.contains("[[handler]]") { "" } else { QUIET };
-        let webhook = format!("[[webhook]]\nname = \"product\"\ntokens = [\"{TOKEN}\"]");
-        let text = format!("{}\n{webhook}\n{quiet}", self.config);
         let drain_delay = if self.config.contains("drain_delay") { None } else { Some("0s".to_owned()) };
         let settings = [
             ("INGEST__LISTEN", Some("127.0.0.1:0".to_owned())),
@@ -168,13 +183,15 @@ impl Builder {
         ];
         let env: Env =
             settings.into_iter().filter_map(|(key, value)| Some((format!("WORKHOOK__{key}"), value?))).collect();
-        let mut config = Config::parse(Some(("test.toml", &text)), &env).unwrap_or_else(|error| panic!("{error}"));
+        let mut config =
+            Config::parse(Some(("test.toml", &whole(&self.config))), &env).unwrap_or_else(|error| panic!("{error}"));
         config.store.disk_free = self.disk;
         let app = App::build(config, self.registry, self.clock).await.unwrap();
         let (public, private, store) = (app.welcome().public, app.welcome().private, app.store());
+        let reload = app.reload_handle();
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone().cancelled_owned()));
-        let app = TestApp { public, private, store, stop, task, folder: self.folder };
+        let app = TestApp { public, private, store, reload, env, stop, task, folder: self.folder };
         until("it is ready", || async {
             let ready = reqwest::get(format!("http://{private}/readyz")).await.ok()?;
             ready.status().is_success().then_some(())
@@ -182,4 +199,14 @@ impl Builder {
         .await;
         app
     }
+}
+
+/// Lines of configuration with the webhook `product`, unless it is in them, and a handler.
+fn whole(config: &str) -> String {
+    let quiet = if config.contains("[[handler]]") { "" } else { QUIET };
+    let webhook = match config.contains("name = \"product\"") {
+        true => String::new(),
+        false => format!("[[webhook]]\nname = \"product\"\ntokens = [\"{TOKEN}\"]"),
+    };
+    format!("{config}\n{webhook}\n{quiet}")
 }

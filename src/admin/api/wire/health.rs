@@ -30,6 +30,20 @@ pub struct Health {
     /// The configured webhooks, with the uses of their tokens.
     #[serde(default)]
     pub webhooks: Vec<Webhook>,
+    /// What came of the last reload of the configuration; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
+}
+
+/// What came of a reload of the configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Reload {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it is in force; otherwise the one before it still is.
+    pub ok: bool,
+    /// Everything that was wrong with it, each with its place.
+    pub mistakes: Vec<String>,
 }
 
 /// How often somebody was turned away.
