@@ -1,3 +1,5 @@
+//! Tables of people, and of what is left of them.
+
 use super::*;
 use crate::sender::Fixture;
 
