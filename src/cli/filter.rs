@@ -67,14 +67,14 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     filter.map(|filter| filter.to_string()).map_err(|error: NameFilterError| error.to_string())
 }
 
-/// A time as somebody writes it: how long ago, a day on this machine's calendar, or RFC 3339.
+/// A time as somebody writes it: how long ago, a day or a time on this machine's clock, or RFC 3339.
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let wrong = || "write 2h or 30m for so long ago, a day as 2026-11-30, or 2026-11-30T08:00:00Z".to_owned();
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    if let Ok(day) = text.parse::<civil::Date>() {
-        return day.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp()).map_err(|_| wrong());
+    if let Ok(local) = text.parse::<civil::DateTime>() {
+        return local.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp()).map_err(|_| wrong());
     }
     let ago = text.parse::<Span>().ok().filter(|span| span.is_positive()).ok_or_else(wrong)?;
     let now = Clock::system().now().to_zoned(TimeZone::system());
@@ -98,7 +98,13 @@ mod tests {
         assert_eq!(time("2026-11-30T08:00:00+02:00").unwrap().to_string(), "2026-11-30T06:00:00Z");
         let day = time("2026-11-30").unwrap().to_zoned(TimeZone::system());
         assert_eq!((day.date(), day.hour()), (civil::date(2026, 11, 30), 0));
-        for bad in ["", "2", "h", "-2h", "yesterday", "2026-13-01", "2026-11-30T08:00:00"] {
+        let local = time("2026-11-30T08:00:00").unwrap().to_zoned(TimeZone::system());
+        assert_eq!(
+            (local.date(), local.hour()),
+            (civil::date(2026, 11, 30), 8),
+            "a time without a zone is this machine's"
+        );
+        for bad in ["", "2", "h", "-2h", "yesterday", "2026-13-01"] {
             assert!(time(bad).is_err(), "{bad}");
         }
     }
