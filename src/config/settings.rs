@@ -36,6 +36,8 @@ const SHOWN: &[&str] = &[
     "webhook.silence",
 ];
 
+/// What turns something off, which is no secret.
+const OFF: &str = "off";
 /// What stands for what is not shown.
 const HIDDEN: &str = "…";
 
@@ -64,7 +66,10 @@ pub(super) fn default<T: Debug + 'static>(value: &T) -> String {
     let any: &dyn Any = value;
     match any.downcast_ref::<Duration>() {
         Some(time) => shown_duration(*time),
-        None => format!("{value:?}").trim_matches('"').to_owned(),
+        None => match format!("{value:?}").as_str() {
+            "None" => OFF.to_owned(),
+            value => value.trim_matches('"').to_owned(),
+        },
     }
 }
 
@@ -99,7 +104,7 @@ fn text(key: &str, text: &str) -> String {
     // Where a secret is to be had is no secret.
     let reference = text.starts_with("env:") || text.starts_with("file:");
     let file = key == "store.url" && text.starts_with("sqlite:");
-    if file || SHOWN.contains(&key) || reference || is_quantity(text) {
+    if file || text == OFF || SHOWN.contains(&key) || reference || is_quantity(text) {
         return text.to_owned();
     }
     // In the rest of an address there may be a key or a password.
