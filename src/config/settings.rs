@@ -27,9 +27,6 @@ const SHOWN: &[&str] = &[
     "ingest.trusted_proxies",
     "log.format",
     "log.level",
-    "store.max_size",
-    "store.min_free",
-    "store.retention",
     "webhook.brand",
     "webhook.ids",
     "webhook.name",
@@ -166,6 +163,9 @@ mod tests {
         check("log.level", Some("debug"), Some("WORKHOOK__LOG__LEVEL"));
         check("log.format", Some("auto"), None);
         check("store.url", Some("sqlite:workhook-data/workhook.db"), None);
+        check("store.retention", Some("30d"), None);
+        check("store.max_size", Some("off"), None);
+        check("store.min_free", Some("256MiB"), None);
         check("webhook.product.name", Some("product"), Some("w.toml:6:16"));
         check("webhook.product.tokens", Some("[env:TOKEN, …]"), Some("w.toml:7:18"));
         check("webhook.product.brand", None, None);

@@ -25,9 +25,8 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Config {
     if let Some(retention) = section.take("retention", or_off(duration(RETENTION))) {
         config.set_retention(retention);
     }
-    section.shown("retention", Config::default().retention.map_or("off".to_owned(), shown_duration));
+    section.shown("retention", Config::default().retention.map_or_else(|| "off".to_owned(), shown_duration));
     section.set("max_size", &mut config.max_size, or_off(bytes(MAX_SIZE)));
-    section.shown("max_size", Config::default().max_size.map_or("off".to_owned(), shown_bytes));
     section.set("min_free", &mut config.min_free, bytes(MIN_FREE));
     section.shown("min_free", shown_bytes(Config::default().min_free));
     config

@@ -64,7 +64,7 @@ impl Ingest {
         let rules = RulesInForce::new(Rules::new(&config, webhooks));
         let (config, budget) = (Arc::new(config), Budget::new(metrics.in_flight()));
         let (tally, uses, traces) = (Arc::default(), Arc::default(), Traces::default());
-        Ingest { config, rules, store, clock, health, budget, tally, uses, metrics, traces }
+        Ingest { config, rules, store, clock, health, budget, tally, metrics, traces, uses }
     }
 
     /// The same door, which counts, measures and tells what it does.

@@ -60,13 +60,16 @@ impl Mention {
         }
         let mut parser = serde_json::Deserializer::from_slice(body);
         let whole = self.seek(false).deserialize(&mut parser).and_then(|found| parser.end().map(|()| found));
-        whole.map(|found| found.certain).unwrap_or_else(|_| {
-            // What Rust's numbers and texts cannot hold is mended by the views.
-            let mended = Envelope::parse(body).is_ok_and(|(value, _, _)| {
-                self.seek(false).deserialize(&value).is_ok_and(|found: Found| found.certain)
-            });
-            mended || self.is_in_raw(&String::from_utf8_lossy(body).to_lowercase())
-        })
+        whole.map_or_else(
+            |_| {
+                // What Rust's numbers and texts cannot hold is mended by the views.
+                let mended = Envelope::parse(body).is_ok_and(|(value, _, _)| {
+                    self.seek(false).deserialize(&value).is_ok_and(|found: Found| found.certain)
+                });
+                mended || self.is_in_raw(&String::from_utf8_lossy(body).to_lowercase())
+            },
+            |found| found.certain,
+        )
     }
 
     fn seek(&self, of_person: bool) -> Seek<'_> {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 /// Tells how many bytes are left on the disk of a file; `None` where nobody knows.
 #[derive(Clone)]
-pub struct DiskFree(Arc<dyn Fn(&Path) -> Option<u64> + Send + Sync>);
+pub struct DiskFree(Arc<Tell>);
+
+type Tell = dyn Fn(&Path) -> Option<u64> + Send + Sync;
 
 impl DiskFree {
     /// Asks the system.
