@@ -109,10 +109,12 @@ fn every_documented_default_is_what_holds_without_it() {
             section => &format!("[{section}]\n"),
         };
         let with = parse(&format!("{head}{own_key} = {default}"), &[]);
-        assert_eq!(format!("{with:?}"), format!("{:?}", parse(head, &[])), "{key} = {default}");
+        // Where a setting was said differs, and nothing else may.
+        let unsaid = |config: Config| format!("{:?}", Config { settings: Vec::new(), ..config });
+        assert_eq!(unsaid(with), unsaid(parse(head, &[])), "{key} = {default}");
         compared += 1;
     }
-    assert_eq!(compared, 26);
+    assert_eq!(compared, 29);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! stands for any text, and alone on a line for any lines; how many spaces there are does not matter; nothing below a
 //! command is any output. Each command has to end
 //! with exit code 0. They are run in order against one service for each document, which [`service`] prepares; `$EVENT`
-//! is an event with a dead letter, `$DELIVERY` that dead letter, `$REJECTED` a rejected request.
+//! is an event with a dead letter, `$DELIVERY` that dead letter, `$REJECTED` a rejected request, `$REPLAY` the newest
+//! replay.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -103,9 +104,13 @@ fn service() -> (Service, Echo) {
 
 /// What is wrong with the examples of a document.
 fn hold(document: &str) -> Vec<String> {
-    let (service, _crm) = service();
+    let (mut service, _crm) = service();
     let mut wrong = Vec::new();
     for Example { line, command, prints } in examples(&read(document)) {
+        if command.contains("$REPLAY") {
+            let replays: wire::Replays = service.run(&["replay", "list", "--json"]).json();
+            service.place.set_to("REPLAY", &replays.replays[0].id.to_string());
+        }
         let run = ended(service.place.command("sh", &["-c", &command]));
         let printed: Vec<&str> = run.stdout.lines().collect();
         if run.code != Some(0) || !(prints.is_empty() || is_told(&prints, &printed)) {
