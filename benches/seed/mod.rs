@@ -149,7 +149,7 @@ impl Sender {
             let value = match name.rsplit('-').next() {
                 Some("Token") => TOKEN.to_owned(),
                 Some("ID") if !name.ends_with("WebHook-ID") => format!("seed-{n}"),
-                _ => (*value).clone(),
+                _ => value.clone(),
             };
             headers.append(name.parse::<HeaderName>()?, HeaderValue::from_str(&value)?);
         }

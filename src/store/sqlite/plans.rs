@@ -46,7 +46,7 @@ fn is_wrong(step: &str) -> bool {
     // A full-text index is searched where it is told what for, which begins with M.
     let searched = step.starts_with("SCAN terms VIRTUAL TABLE INDEX") && step.contains(":M");
     let little = LITTLE.iter().any(|(start, _)| step.starts_with(start));
-    let whole = step.starts_with("SCAN") && !SMALL.iter().any(|table| small(table)) && !searched;
+    let whole = step.starts_with("SCAN") && !SMALL.iter().any(small) && !searched;
     (whole || step.starts_with("USE TEMP B-TREE")) && !little
 }
 
