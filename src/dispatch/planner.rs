@@ -203,7 +203,7 @@ mod tests {
 
     async fn planner(folder: &tempfile::TempDir, events: usize) -> Planner {
         let wakes = Wakes::default();
-        let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
+        let config = Config { path: folder.path().join("workhook.db"), min_free: 0, ..Config::default() };
         let store = SqliteStore::open(&config, &wakes).unwrap();
         for _ in 0..events {
             store.append(accepted("{}")).await.unwrap();

@@ -20,7 +20,8 @@ pub(crate) struct SqliteFixture {
 
 impl SqliteFixture {
     pub(crate) fn config(&self) -> Config {
-        Config { path: self.database(), remember: REMEMBER, ..Config::default() }
+        // Whatever room the machine has.
+        Config { path: self.database(), remember: REMEMBER, min_free: 0, ..Config::default() }
     }
 
     pub(crate) fn database(&self) -> PathBuf {
