@@ -11,6 +11,7 @@ mod breaker;
 mod command_end;
 mod command_handler;
 mod crash;
+mod day;
 mod delivering;
 mod example;
 mod http_handler;
