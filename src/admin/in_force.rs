@@ -45,6 +45,10 @@ pub struct HandlerInfo {
     pub first_retry: Duration,
     /// The longest wait before any.
     pub max_retry: Duration,
+    /// How many attempts fail in a row before its breaker opens; 0 is never.
+    pub breaker_failures: u32,
+    /// How often it is asked at the most: so many in such a time.
+    pub rate: Option<(u32, Duration)>,
 }
 
 /// Where the door looks what holds at the moment.

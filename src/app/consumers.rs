@@ -6,7 +6,7 @@ use super::BuildError;
 use crate::config::{ConfiguredHandler, KindConfig};
 use crate::dispatch::{Consumer, Policy};
 use crate::handlers::Handler;
-use crate::handlers::command::{self, CommandHandler};
+use crate::handlers::command::CommandHandler;
 use crate::handlers::http::HttpHandler;
 use crate::handlers::log::LogHandler;
 use crate::handlers::rust::Registered;
@@ -48,7 +48,7 @@ pub(super) fn build(
 }
 
 fn consumer(configured: ConfiguredHandler, functions: &[Registered]) -> Result<Consumer, BuildError> {
-    let ConfiguredHandler { name, route, mut policy, kind, .. } = configured;
+    let ConfiguredHandler { name, route, policy, kind, .. } = configured;
     let function = functions.iter().find(|function| function.name == name);
     if function.is_some() && !matches!(kind, KindConfig::Rust) {
         return Err(BuildError::NameTaken(name.to_string()));
@@ -59,12 +59,7 @@ fn consumer(configured: ConfiguredHandler, functions: &[Registered]) -> Result<C
             let client = |source| BuildError::Client { name: name.to_string(), source };
             (Arc::new(HttpHandler::new(config).map_err(client)?), Route::everything())
         }
-        KindConfig::Command(config) => {
-            let handler = CommandHandler::new(config, policy.timeout);
-            // It keeps the time-out itself; the attempt is over when its processes are.
-            policy.timeout += command::ENDING;
-            (Arc::new(handler), Route::everything())
-        }
+        KindConfig::Command(config) => (Arc::new(CommandHandler::new(config, policy.timeout)), Route::everything()),
         KindConfig::Rust => {
             let function = function.ok_or_else(|| BuildError::NoFunction(name.to_string()))?;
             (Arc::clone(&function.handler), function.route.clone())

@@ -51,5 +51,7 @@ fn handler(consumer: &Consumer) -> HandlerInfo {
         attempts: policy.retry.attempts,
         first_retry: policy.retry.first,
         max_retry: policy.retry.max,
+        breaker_failures: policy.breaker.failures,
+        rate: policy.rate.map(|rate| (rate.count, rate.per)),
     }
 }

@@ -166,7 +166,7 @@ impl App {
         admin::about(&mut registry, &clock, health.clone());
         let store: Arc<dyn Store> = {
             let (config, wakes) = (config.store.clone(), wakes.clone());
-            let observed = store::Metrics::new(&mut registry, &config.path);
+            let observed = store::Metrics::new(&mut registry, &config);
             let open = tokio::task::spawn_blocking(move || SqliteStore::open_metered(&config, &wakes, observed));
             Arc::new(open.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
         };

@@ -73,10 +73,11 @@ fn settlement(claimed: &Claimed, outcome: Option<Outcome>, next: NextStep, at: T
 
 async fn ask(house: &House, consumer: &Consumer, claimed: &Claimed) -> Result<Success, Failure> {
     let timeout = consumer.policy.timeout;
+    let within = consumer.attempt_within();
     let (handler, delivery) = (Arc::clone(&consumer.handler), claimed.clone());
     // In a task of its own, so that a panic is an answer like any other.
     let asked = AbortOnDropHandle::new(house.handlers.spawn(async move { handler.handle(&delivery).await }));
-    match tokio::time::timeout(timeout, asked).await {
+    match tokio::time::timeout(within, asked).await {
         Ok(answer) => answer.unwrap_or_else(|error| Err(Failure::transient(panic_text(error)))),
         Err(_) => Err(Failure::transient(format!("no answer within {timeout:?}"))),
     }

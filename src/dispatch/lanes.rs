@@ -130,7 +130,7 @@ impl Lanes {
         attempts: &TaskTracker,
     ) -> (usize, Option<Duration>) {
         let policy = &consumer.policy;
-        let (now, lease) = (self.house.clock.now(), policy.timeout + LEASE_MARGIN);
+        let (now, lease) = (self.house.clock.now(), consumer.attempt_within() + LEASE_MARGIN);
         let request = ClaimRequest { handler: consumer.name.clone(), limit: places.len(), now, lease };
         match self.house.store.claim(request).await {
             Ok(claims) => {
@@ -170,7 +170,7 @@ impl Lanes {
     async fn attempt(self: Arc<Self>, claimed: Claimed, pass: Pass, place: OwnedSemaphorePermit) {
         let consumer = self.consumer();
         let now = self.house.clock.now();
-        if self.ends.stop.is_cancelled() || later(now, consumer.policy.timeout) >= claimed.lease_until {
+        if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
             self.gate.end(&consumer.policy, pass, Came::Nothing, now);
             self.give_back(vec![claimed]).await;
             drop(place);

@@ -59,6 +59,13 @@ pub struct Consumer {
     pub handler: Arc<dyn Handler>,
 }
 
+impl Consumer {
+    /// How long an attempt may take in all.
+    fn attempt_within(&self) -> Duration {
+        self.policy.timeout + self.handler.ending()
+    }
+}
+
 /// The handlers in force. Whoever reads the configuration changes them, all at once.
 pub type Consumers = watch::Receiver<Arc<Vec<Consumer>>>;
 

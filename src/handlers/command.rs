@@ -39,7 +39,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long output is waited for that processes outside of the group hold open.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer than its time-out an attempt can take until its processes have ended.
-pub const ENDING: Duration = Duration::from_secs(5);
+const ENDING: Duration = Duration::from_secs(5);
 
 /// The settings of one.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ struct End {
 }
 
 impl CommandHandler {
-    /// A handler that lets the program run for so long. Dispatch has to wait [`ENDING`] longer.
+    /// A handler that lets the program run for so long.
     #[must_use]
     pub fn new(config: Config, timeout: Duration) -> CommandHandler {
         CommandHandler { config, timeout }
@@ -106,6 +106,10 @@ impl CommandHandler {
 impl Handler for CommandHandler {
     fn kind(&self) -> &'static str {
         "command"
+    }
+
+    fn ending(&self) -> Duration {
+        ENDING
     }
 
     /// When this is dropped, the program and all of its group are killed.

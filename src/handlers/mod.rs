@@ -14,6 +14,7 @@ mod trace;
 pub use failure::{Failure, FailureKind, Success};
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -25,8 +26,14 @@ pub trait Handler: Send + Sync + fmt::Debug {
     /// Its kind, as the configuration names it.
     fn kind(&self) -> &'static str;
 
+    /// How much longer than its time-out it may take where it keeps that itself, because something has to be ended.
+    fn ending(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Brings one event to where it belongs.
     ///
-    /// The future is dropped when the time-out of the handler has passed, or the process ends.
+    /// The future is dropped when the time-out of the handler and its [`Handler::ending`] have passed, or the process
+    /// ends.
     async fn handle(&self, delivery: &Claimed) -> Result<Success, Failure>;
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Config;
 use crate::telemetry::metrics::{Counter, Gauge, Histogram, Registry, SHORT};
 
 /// Bounds for how many requests share a commit; the last is the most that do.
@@ -19,13 +20,13 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics::new(&mut Registry::default(), Path::new(""))
+        Metrics::new(&mut Registry::default(), &Config::default())
     }
 }
 
 impl Metrics {
-    /// Adds the metrics of the store in this file.
-    pub fn new(registry: &mut Registry, database: &Path) -> Metrics {
+    /// Adds the metrics of the store with these settings.
+    pub fn new(registry: &mut Registry, config: &Config) -> Metrics {
         let metrics = Metrics {
             commit: Histogram::of_times(SHORT),
             batch: Histogram::of_numbers(BATCHES),
@@ -35,8 +36,11 @@ impl Metrics {
         registry.add("commit_seconds", "How long a durable commit took, good or failed", metrics.commit.clone());
         registry.add("commit_requests", "How many requests shared a commit", metrics.batch.clone());
         registry.add("waiting_requests", "Requests that wait for a commit", metrics.waiting.clone());
-        let log = PathBuf::from(format!("{}-wal", database.display()));
-        let database = database.to_owned();
+        let (disk_free, folder) = (config.disk_free.clone(), config.folder().to_owned());
+        let help = "What the disk of the database has left; NaN where it does not say";
+        registry.ask("disk_free_bytes", help, move || disk_free.now(&folder).map_or(f64::NAN, bytes));
+        let log = PathBuf::from(format!("{}-wal", config.path.display()));
+        let database = config.path.clone();
         registry.ask("database_bytes", "Size of the database file", move || size(&database));
         registry.ask("write_ahead_log_bytes", "Size of the write-ahead log beside the database", move || size(&log));
         metrics
@@ -58,7 +62,11 @@ impl Metrics {
 }
 
 /// The size of a file in bytes; 0 where it is not there.
-#[expect(clippy::cast_precision_loss, reason = "a metric is a float, and no disk has so many bytes")]
 fn size(path: &Path) -> f64 {
-    std::fs::metadata(path).map_or(0.0, |file| file.len() as f64)
+    std::fs::metadata(path).map_or(0.0, |file| bytes(file.len()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a float, and no disk has so many bytes")]
+fn bytes(count: u64) -> f64 {
+    count as f64
 }

@@ -127,5 +127,7 @@ fn settings(info: &HandlerInfo) -> wire::HandlerSettings {
             first_ms: millis(info.first_retry),
             max_ms: millis(info.max_retry),
         },
+        breaker_failures: info.breaker_failures,
+        rate: info.rate.map(|(count, per)| wire::Rate { count, per_ms: millis(per) }),
     }
 }

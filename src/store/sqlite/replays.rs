@@ -20,6 +20,9 @@ use crate::model::{
 const REPLAY: &str = "id, asked_at, event, filter, handler, rematch, undelivered, per_second, state, position, last,
     events, deliveries, done_at";
 
+/// How many of the newest replays are kept when they are done; those that are not are kept in any case.
+const DONE_MAX: i64 = 1000;
+
 pub(super) fn list(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Replay>> {
     connection
         .prepare_cached(&format!("SELECT {REPLAY} FROM replays ORDER BY id DESC LIMIT ?1"))?
@@ -100,7 +103,11 @@ pub(super) fn start(connection: &Connection, new: &NewReplay) -> rusqlite::Resul
             last,
             is_done.then_some(at),
         ])?;
-    find(connection, ReplayId(connection.last_insert_rowid()))
+    let id = connection.last_insert_rowid();
+    connection
+        .prepare_cached("DELETE FROM replays WHERE state = ?1 AND id <= ?2")?
+        .execute(params![ReplayState::Done.as_str(), id - DONE_MAX])?;
+    find(connection, ReplayId(id))
 }
 
 fn to_json(filter: &EventFilter) -> rusqlite::Result<String> {

@@ -51,6 +51,20 @@ pub struct HandlerSettings {
     pub timeout_ms: u64,
     /// When it is asked again.
     pub retry: Retry,
+    /// How many attempts fail in a row before its breaker opens; 0 is never.
+    pub breaker_failures: u32,
+    /// How often it is asked at the most; absent where that is not bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+}
+
+/// So many in such a time.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In which time, in milliseconds.
+    pub per_ms: u64,
 }
 
 /// When a delivery that failed is tried again.
