@@ -160,13 +160,13 @@ async fn what_waits_is_told_by_handler_and_those_that_nobody_knows_together() {
     for n in 0..5 {
         app.send(post().issue(n / 3, n)).await;
     }
-    let found = until("both lanes have an attempt", || async {
+    let slow = ("handler", "slow");
+    let found = until("all are planned, and both lanes have an attempt", || async {
         let scrape = scrape(&app).await;
-        (scrape.sum("workhook_attempts_running", &[]) == 2.0).then_some(scrape)
+        let pending = scrape.sum("workhook_deliveries", &[slow, ("state", "pending")]);
+        (pending == 5.0 && scrape.sum("workhook_attempts_running", &[]) == 2.0).then_some(scrape)
     })
     .await;
-    let slow = ("handler", "slow");
-    assert_eq!(found.sum("workhook_deliveries", &[slow, ("state", "pending")]), 5.0);
     assert_eq!(found.sum("workhook_lanes", &[slow]), 2.0);
     assert!(found.sum("workhook_oldest_pending_seconds", &[slow]) > 0.0);
     assert_eq!(found.sum("workhook_deliveries", &[("handler", "quiet")]), 0.0);
