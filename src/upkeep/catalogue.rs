@@ -8,8 +8,8 @@ use super::Upkeep;
 use super::pace::{pause, timed, wait};
 use crate::telemetry::with_causes;
 
-/// How many events are made findable in one step.
-const BATCH: usize = 256;
+/// How many events are made findable in one step: requests wait behind it.
+const BATCH: usize = 64;
 /// How long a step waits for more events, unless it is behind.
 const GATHER: Duration = Duration::from_millis(100);
 /// How often the store is asked though nobody said that there is something.

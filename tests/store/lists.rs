@@ -74,6 +74,24 @@ pub(crate) async fn events_come_newest_first_and_by_what_is_asked_for(bench: &mu
     assert_eq!(bench.store.catalogue(2).await.unwrap(), 0);
 }
 
+pub(crate) async fn an_event_is_found_by_words_of_any_script(bench: &mut Bench) {
+    let summary = "हिन्दी में त्रुटि ① naïve Straße 登录失败";
+    let body = format!(r#"{{"data":{{"issue":{{"id":1,"summary":"{summary}"}}}}}}"#);
+    let (_, position) = bench.stored(&Request::new().body(body)).await;
+    bench.stored(&Request::new()).await;
+    // First by reading them, then by the catalogue.
+    for _ in 0..2 {
+        for (text, expected) in
+            [("हिन्दी", true), ("①", true), ("NAÏVE", true), ("straße", true), ("登录", true), ("हि", false)]
+        {
+            let filter = EventFilter { text: Some(text.to_owned()), ..EventFilter::default() };
+            let found = events(bench, EventQuery { filter, ..events_up_to(ALL) }).await;
+            assert_eq!(found, if expected { vec![position] } else { Vec::new() }, "{text}");
+        }
+        bench.store.catalogue(10).await.unwrap();
+    }
+}
+
 pub(crate) async fn an_event_in_a_list_tells_its_receipts_and_its_deliveries(bench: &mut Bench) {
     let request = Request::new();
     let (_, position) = bench.stored(&request).await;

@@ -161,6 +161,7 @@ macro_rules! conformance {
                 a_new_store_is_empty
                 an_unknown_event_is_none
                 events_come_newest_first_and_by_what_is_asked_for
+                an_event_is_found_by_words_of_any_script
                 an_event_in_a_list_tells_its_receipts_and_its_deliveries
                 an_event_in_a_list_has_its_body_where_that_is_no_larger_than_64_kib
                 deliveries_come_newest_first_and_by_what_is_asked_for

@@ -78,7 +78,7 @@ impl List {
                 Some(EventOutcome::Has(state)) if state != DeliveryState::Delivered => {
                     Ok(List::cut(with_unfinished(connection, state, &range, forward)?, LOOKED_AT))
                 }
-                _ => Ok(List::cut(all(range, forward, most), most)),
+                _ => Ok(List::cut(all(connection, &range, forward, most)?, most)),
             };
         }
         let catalogued = deliveries::mark(connection, "catalogued")?;
@@ -110,7 +110,7 @@ impl List {
         range: RangeInclusive<i64>,
         forward: bool,
     ) -> rusqlite::Result<List> {
-        let List { positions, more } = List::cut(all(range, forward, READ), READ);
+        let List { positions, more } = List::cut(all(connection, &range, forward, READ)?, READ);
         let mut having = Vec::new();
         for position in positions {
             if let Some(event) = event_in_list(connection, position)?
@@ -123,8 +123,16 @@ impl List {
     }
 }
 
-fn all(range: RangeInclusive<i64>, forward: bool, most: usize) -> Vec<i64> {
-    if forward { range.take(most).collect() } else { range.rev().take(most).collect() }
+/// The events of a range, which may have gaps where some were removed.
+fn all(connection: &Connection, range: &RangeInclusive<i64>, forward: bool, most: usize) -> rusqlite::Result<Vec<i64>> {
+    let sql = format!(
+        "SELECT position FROM events WHERE position BETWEEN ?1 AND ?2 ORDER BY position {} LIMIT ?3",
+        rows::direction(forward)
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![range.start(), range.end(), rows::limit(most)], |row| row.get(0))?
+        .collect()
 }
 
 /// The events with a delivery in a state that few stay in.

@@ -58,6 +58,8 @@ pub struct SqliteStore {
     readers: Readers,
     /// For planning alone, so that nobody who looks something up holds it up.
     planning: Readers,
+    /// For the catalogue alone, which reads and parses whole events.
+    cataloguing: Readers,
     disk: Arc<Disk>,
     wakes: Wakes,
     threads: Mutex<Option<Threads>>,
@@ -96,6 +98,7 @@ impl SqliteStore {
         let reader = |_| open::open_another(&config.path, true);
         let readers = Readers::new((0..READERS).map(reader).collect::<Result<_, _>>()?);
         let planning = Readers::new(vec![open::open_another(&config.path, true)?]);
+        let cataloguing = Readers::new(vec![open::open_another(&config.path, true)?]);
         let beside = open::open_another(&config.path, false)?;
 
         let remember_ms = i64::try_from(config.remember.as_millis()).unwrap_or(i64::MAX / 2);
@@ -125,7 +128,7 @@ impl SqliteStore {
             lock,
         };
         let threads = Mutex::new(Some(threads));
-        Ok(SqliteStore { writer, readers, planning, disk, wakes: wakes.clone(), threads })
+        Ok(SqliteStore { writer, readers, planning, cataloguing, disk, wakes: wakes.clone(), threads })
     }
 }
 
@@ -283,7 +286,7 @@ impl Store for SqliteStore {
     }
 
     async fn catalogue(&self, limit: usize) -> Result<usize, StoreError> {
-        let entries = self.planning.read(move |connection| catalogue::next(connection, limit)).await?;
+        let entries = self.cataloguing.read(move |connection| catalogue::next(connection, limit)).await?;
         if entries.is_empty() {
             return Ok(0);
         }
@@ -330,13 +333,12 @@ impl Store for SqliteStore {
         self.writer.close();
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
-        let (readers, planning) = (self.readers.clone(), self.planning.clone());
+        let readers = [&self.readers, &self.planning, &self.cataloguing].map(Clone::clone);
         let join = tokio::task::spawn_blocking(move || {
             drop(threads.stop_checkpoint);
             let checkpoint = threads.checkpoint.join();
             // Readers go before the writer's last checkpoint, so that it can empty the log.
-            readers.close();
-            planning.close();
+            readers.iter().for_each(Readers::close);
             let writer = threads.writer.join();
             drop(threads.lock);
             writer.and(checkpoint)

@@ -15,6 +15,8 @@ const LEAST_LIBRARY: (i32, &str) = (3_051_003, "3.51.3");
 /// `wkhk`, so that a database of another program is not taken for ours.
 const APPLICATION_ID: i64 = 0x776b_686b;
 
+/// What is left of the write-ahead log when it begins anew, in bytes: 64 MiB.
+const JOURNAL_SIZE_LIMIT: &str = "67108864";
 /// The size of a new database's pages, in bytes.
 pub(super) const PAGE_SIZE: i64 = 8192;
 
@@ -121,6 +123,8 @@ fn configure(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     // What a rollback needs of a savepoint stays in memory.
     setting(path, connection, "temp_store", "MEMORY", "2")?;
     setting(path, connection, "cache_size", "-16000", "-16000")?;
+    // A log that grew while somebody read for long becomes small again.
+    setting(path, connection, "journal_size_limit", JOURNAL_SIZE_LIMIT, JOURNAL_SIZE_LIMIT)?;
     // What is removed from a page that is written anyway is overwritten there.
     setting(path, connection, "secure_delete", "FAST", "2")
 }

@@ -45,8 +45,12 @@ CREATE TABLE replays (
     done_at     INTEGER
 );
 
--- What events are found by; the row is the event's position. Only that it has a term is kept, not where.
-CREATE VIRTUAL TABLE terms USING fts5 (list, content = '', contentless_delete = 1, detail = none);
+-- What events are found by; the row is the event's position. Only that it has a term is kept, not where. Spaces alone
+-- tell terms apart, whatever script they are of.
+CREATE VIRTUAL TABLE terms USING fts5 (
+    list, content = '', contentless_delete = 1, detail = none,
+    tokenize = "unicode61 categories 'L* M* N* P* S* C*'"
+);
 
 -- How often the tokens of the webhooks were used; a token is told by the beginning of its hash.
 CREATE TABLE token_uses (
