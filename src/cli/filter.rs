@@ -18,7 +18,7 @@ pub(super) struct Filter {
     /// Those of this webhook.
     #[arg(long, value_name = "NAME")]
     pub(super) webhook: Option<String>,
-    /// Those about this entity: issue/100, or leiga/tenant:1/issue/100.
+    /// Those about this entity, by its id and not its number: issue/100, or leiga/tenant:1/issue/100.
     #[arg(long, value_name = "ENTITY")]
     pub(super) entity: Option<String>,
     /// Those in which this person appears, by id, e-mail address or whole name.
@@ -27,7 +27,8 @@ pub(super) struct Filter {
     /// Those in which every one of these words appears: in titles, comments, names.
     #[arg(long, value_name = "WORDS")]
     pub(super) text: Option<String>,
-    /// Those received at this time or later: 2h (ago), 2026-11-30, or 2026-11-30T08:00:00Z.
+    /// Those received at this time or later: 2h (ago), 2026-11-30, or 2026-11-30T08:00, on this
+    /// machine's clock unless it says its zone.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) since: Option<Timestamp>,
     /// Those received before this time.

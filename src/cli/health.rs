@@ -15,7 +15,7 @@ pub(super) struct Health {
     ask: Ask,
     #[command(flatten)]
     form: Form,
-    /// Print nothing, and ask only whether it is ready: for a container's health check.
+    /// Print nothing but errors, and ask only whether it is ready: for a container's health check.
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
 }

@@ -21,7 +21,7 @@ use crate::sender::{
 /// What to send, how often, and how badly.
 #[derive(Debug, Args)]
 pub(super) struct Send {
-    /// The events to send, such as Issue.Update; their bodies are the built-in fixtures.
+    /// The events to send, such as Issue.Update; their bodies are the built-in fixtures. With --file any name will do.
     #[arg(value_name = "EVENT", required_unless_present = "all")]
     events: Vec<String>,
     /// Send every known event of the brand.
@@ -63,7 +63,7 @@ pub(super) struct Send {
     /// How many to send, going through the events again and again.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// How many to start a second, whether answers come or not; without it, as fast as answers come.
+    /// How many to start a second, such as 5, whether answers come or not; without it, as fast as answers come.
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
     /// How many may be under way at one time.

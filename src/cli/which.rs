@@ -19,7 +19,8 @@ pub(super) struct WhichDeliveries {
     /// Those of events of this name, such as Issue.Update, or Issue.* for all of an object.
     #[arg(long, value_name = "EVENT", value_parser = name)]
     name: Option<String>,
-    /// Those planned at this time or later: 2h (ago), 2026-11-30, or 2026-11-30T08:00:00Z.
+    /// Those planned at this time or later: 2h (ago), 2026-11-30, or 2026-11-30T08:00, on this
+    /// machine's clock unless it says its zone.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
     /// Those planned before this time.

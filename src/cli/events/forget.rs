@@ -30,7 +30,7 @@ struct About {
     /// Everything in which this person appears, by id, e-mail address or whole name.
     #[arg(long, value_name = "WHO")]
     person: Option<String>,
-    /// Everything about this entity: issue/100, or leiga/tenant:1/issue/100.
+    /// Everything about this entity, by its id and not its number: issue/100, or leiga/tenant:1/issue/100.
     #[arg(long, value_name = "ENTITY")]
     entity: Option<String>,
 }
