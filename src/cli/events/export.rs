@@ -43,7 +43,7 @@ impl Export {
     pub(super) async fn run(&self, config: &Config) -> Done {
         let client = self.ask.client(config)?;
         make_empty(&self.to)?;
-        let events = self.events(&client).await?;
+        let (events, own) = self.events(&client).await?;
         let redaction = if self.redact { Some(self.people(&client, &events).await?) } else { None };
         let mut bar = Progress::of(events.len() as u64);
         let mut folders = Vec::new();
@@ -60,16 +60,19 @@ impl Export {
         }
         drop(bar);
         if self.form.json {
-            output::json(&json!({ "events": folders.len(), "folders": folders }));
+            output::json(&json!({ "events": folders.len(), "own": own, "folders": folders }));
         } else {
             output::line(format!("{} in {}", counted(folders.len() as u64, "event"), self.to.display()));
+            if own > 0 {
+                output::line(format!("left out, as nobody sent them: {} of workhook's own", counted(own, "event")));
+            }
         }
         Ok(())
     }
 
-    /// All events that are meant, the oldest first.
-    async fn events(&self, client: &Client) -> anyhow::Result<Vec<wire::EventSummary>> {
-        let (mut events, mut after) = (Vec::new(), Some(0));
+    /// All events that are meant, the oldest first; and how many more of workhook's own, which nobody sent.
+    async fn events(&self, client: &Client) -> anyhow::Result<(Vec<wire::EventSummary>, u64)> {
+        let (mut events, mut own, mut after) = (Vec::new(), 0, Some(0));
         while let Some(position) = after {
             let left = self.limit.map_or(PAGE, |limit| limit.saturating_sub(events.len() as u64));
             if left == 0 {
@@ -78,10 +81,12 @@ impl Export {
             let mut query = self.filter.query();
             query.extend([("after", position.to_string()), ("limit", left.min(PAGE).to_string())]);
             let page: wire::Events = client.get("/api/v1/events", &query).await?;
-            events.extend(page.events);
+            let (noticed, sent): (Vec<_>, Vec<_>) = page.events.into_iter().partition(is_own);
+            own += noticed.len() as u64;
+            events.extend(sent);
             after = page.next;
         }
-        Ok(events)
+        Ok((events, own))
     }
 
     /// Everyone who is in one of the events.
@@ -124,6 +129,11 @@ async fn request(client: &Client, event: &wire::EventSummary) -> anyhow::Result<
 
 async fn body(client: &Client, event: &wire::EventSummary) -> anyhow::Result<Vec<u8>> {
     client.bytes(&format!("/api/v1/events/{}/body", event.id)).await
+}
+
+/// Whether it is one of workhook's own, which came by no request.
+fn is_own(event: &wire::EventSummary) -> bool {
+    event.brand == Brand::Workhook.slug()
 }
 
 fn brand(event: &wire::EventSummary) -> anyhow::Result<Brand> {
