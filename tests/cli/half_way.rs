@@ -11,6 +11,67 @@ fn run(answer: impl Fn(&str) -> (u16, Value) + Send + 'static, args: &[&str]) ->
     (place, run)
 }
 
+fn full() -> (u16, Value) {
+    (503, json!({ "error": "the store is full" }))
+}
+
+#[test]
+fn a_bulk_that_fails_half_way_says_how_many_were_done_and_how_to_go_on() {
+    let answer = |request: &str| match request {
+        all if all.contains("\"dry_run\":true") => (200, json!({ "done": 7 })),
+        later if later.contains("\"after\":2") => full(),
+        _ => (200, json!({ "done": 2, "next": 2, "through": 9 })),
+    };
+    for (args, done) in [
+        (["deliveries", "retry", "--handler", "crm", "--yes"], "2 deliveries retried"),
+        (["deliveries", "cancel", "--handler", "crm", "--yes"], "2 deliveries cancelled"),
+    ] {
+        let (_, run) = run(answer, &args);
+        let expected =
+            format!("workhook: it failed half-way, with {done} (the same command does the rest): the store is full\n");
+        assert_eq!(run.failed(1), expected);
+    }
+}
+
+#[test]
+fn a_bulk_that_fails_at_its_beginning_says_why_alone() {
+    let answer = |request: &str| match request.contains("\"dry_run\":true") {
+        true => (200, json!({ "done": 7 })),
+        false => full(),
+    };
+    let (_, run) = run(answer, &["deliveries", "retry", "--handler", "crm", "--yes"]);
+    assert_eq!(run.failed(1), "workhook: the store is full\n");
+}
+
+#[test]
+fn ids_are_asked_for_once_and_said_to_be_done_where_the_next_ones_fail() {
+    let answer = |request: &str| match request.contains("[501]") {
+        true => full(),
+        false => (200, json!({ "done": 500 })),
+    };
+    let ids: Vec<String> = (1..=501).chain(1..=501).map(|id| id.to_string()).collect();
+    let args: Vec<&str> = ["deliveries", "retry"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    let (_, run) = run(answer, &args);
+    let said = run.failed(1);
+    assert!(said.contains("with 500 deliveries retried (the same command does the rest)"), "{said}");
+}
+
+#[test]
+fn forgetting_that_fails_half_way_says_how_much_is_forgotten() {
+    let answer = |request: &str| match request {
+        newest if newest.starts_with("GET") => (200, json!({ "events": [] })),
+        all if all.contains("\"dry_run\":true") => (200, json!({ "events": 5, "rejected": 0 })),
+        later if later.contains("\"after\":3") => full(),
+        _ => (200, json!({ "events": 2, "rejected": 1, "next": 3 })),
+    };
+    let (_, run) = run(answer, &["events", "forget", "--person", "jane", "--yes"]);
+    let said = run.failed(1);
+    assert!(
+        said.contains("with 2 events and 1 rejected request forgotten (the same command does the rest): the"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_the_service_says_moves_nothing_on_a_terminal() {
     let answer = |_: &str| (422, json!({ "error": "no\u{1b}[2J such\r thing\nnor\u{202e} another" }));
