@@ -73,6 +73,28 @@ fn forgetting_that_fails_half_way_says_how_much_is_forgotten() {
 }
 
 #[test]
+fn an_event_that_goes_while_it_is_exported_is_left_out_and_counted() {
+    let event = |position: i64, id: &str| {
+        json!({
+            "id": id, "position": position, "received_at": "2026-01-01T00:00:00Z", "name": "Issue.Update",
+            "brand": "leiga", "webhook": "product", "receipts": 1, "planned": true, "deliveries": [], "notes": [],
+        })
+    };
+    let answer = move |request: &str| match request {
+        list if list.starts_with("GET /api/v1/events?") => {
+            (200, json!({ "events": [event(1, "gone"), event(2, "half"), event(3, "gone")] }))
+        }
+        body if body.starts_with("GET /api/v1/events/half/body") => (200, json!({ "data": {} })),
+        _ => (404, json!({ "error": "there is no such event" })),
+    };
+    for more in [&[][..], &["--redact"]] {
+        let (place, run) = run(answer, &[&["events", "export", "--to", "out"], more].concat());
+        assert_eq!(run.good(), "0 events in out\nleft out, as they went meanwhile: 3 events\n");
+        assert_eq!(std::fs::read_dir(place.path("out")).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn what_the_service_says_moves_nothing_on_a_terminal() {
     let answer = |_: &str| (422, json!({ "error": "no\u{1b}[2J such\r thing\nnor\u{202e} another" }));
     let (_, run) = run(answer, &["handlers", "pause", "crm"]);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::list::PAGE;
 use crate::admin::api::wire;
-use crate::cli::client::{Ask, Client};
+use crate::cli::client::{Ask, Client, Missing};
 use crate::cli::filter::Filter;
 use crate::cli::output::counted;
 use crate::cli::progress::Progress;
@@ -48,7 +48,9 @@ impl Export {
         let mut bar = Progress::of(events.len() as u64);
         let mut folders = Vec::new();
         for (event, done) in events.iter().zip(1..) {
-            let request = request(&client, event).await?;
+            bar.at(done);
+            // Retention goes on meanwhile, and so does whoever forgets.
+            let Some(request) = there(request(&client, event).await)? else { continue };
             let request = match &redaction {
                 Some(redaction) => request.redacted(redaction),
                 None => request,
@@ -56,18 +58,24 @@ impl Export {
             let folder = self.to.join(format!("{:08}-{}", event.position, event.name));
             write(&folder, &request).with_context(|| format!("{} cannot be written", folder.display()))?;
             folders.push(folder.display().to_string());
-            bar.at(done);
         }
         drop(bar);
-        if self.form.json {
-            output::json(&json!({ "events": folders.len(), "own": own, "folders": folders }));
-        } else {
-            output::line(format!("{} in {}", counted(folders.len() as u64, "event"), self.to.display()));
-            if own > 0 {
-                output::line(format!("left out, as nobody sent them: {} of workhook's own", counted(own, "event")));
-            }
-        }
+        self.tell(&folders, own, (events.len() - folders.len()) as u64);
         Ok(())
+    }
+
+    /// What is in the folder, and how many were left out: workhook's own, and those that went meanwhile.
+    fn tell(&self, folders: &[String], own: u64, gone: u64) {
+        if self.form.json {
+            return output::json(&json!({ "events": folders.len(), "own": own, "gone": gone, "folders": folders }));
+        }
+        output::line(format!("{} in {}", counted(folders.len() as u64, "event"), self.to.display()));
+        if own > 0 {
+            output::line(format!("left out, as nobody sent them: {} of workhook's own", counted(own, "event")));
+        }
+        if gone > 0 {
+            output::line(format!("left out, as they went meanwhile: {}", counted(gone, "event")));
+        }
     }
 
     /// All events that are meant, the oldest first; and how many more of workhook's own, which nobody sent.
@@ -94,8 +102,9 @@ impl Export {
         let mut redaction = Redaction::default();
         let mut bar = Progress::of(events.len() as u64);
         for (event, done) in events.iter().zip(1..) {
-            redaction.learn(brand(event)?, &body(client, event).await?);
             bar.at(done);
+            let Some(body) = there(body(client, event).await)? else { continue };
+            redaction.learn(brand(event)?, &body);
         }
         Ok(redaction)
     }
@@ -108,6 +117,14 @@ fn make_empty(folder: &Path) -> anyhow::Result<()> {
         bail!("{} is not empty", folder.display());
     }
     Ok(())
+}
+
+/// What was asked for; `None` where it is not there any more.
+fn there<T>(asked: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match asked {
+        Err(error) if error.is::<Missing>() => Ok(None),
+        asked => asked.map(Some),
+    }
 }
 
 async fn request(client: &Client, event: &wire::EventSummary) -> anyhow::Result<Recorded> {
