@@ -1,13 +1,15 @@
 //! `workhook deliveries retry` and `cancel`: some by id, or all that are meant.
 
-use anyhow::anyhow;
+use std::collections::BTreeSet;
+
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::ask::Sure;
 use super::client::{Ask, Client};
 use super::progress::Progress;
 use super::which::WhichDeliveries;
-use super::{Done, Failed, Form, output};
+use super::{Done, Failed, Form, half_way, output};
 use crate::admin::api::wire;
 use crate::config::Config;
 
@@ -74,6 +76,22 @@ const CANCEL: Verb = Verb {
     allowed: "only what is pending can be cancelled",
 };
 
+impl Verb {
+    /// Asks for one step; so many were changed before it.
+    async fn ask(
+        &self,
+        client: &Client,
+        asked: &wire::ChangeDeliveries,
+        before: u64,
+    ) -> anyhow::Result<wire::ChangedDeliveries> {
+        let changed = client.post(self.path, asked).await;
+        if before == 0 || asked.dry_run {
+            return changed;
+        }
+        changed.with_context(|| half_way(&format!("{} {}", deliveries(before), self.done)))
+    }
+}
+
 impl Retry {
     pub(super) async fn run(&self, config: &Config) -> Done {
         self.change.run(config, &RETRY, self.state.as_ref(), None).await
@@ -100,15 +118,15 @@ impl Change {
     }
 
     async fn by_id(&self, client: &Client, verb: &Verb, reason: Option<String>) -> Done {
+        let named: Vec<i64> = BTreeSet::from_iter(self.ids.iter().copied()).into_iter().collect();
         let mut done = 0;
-        for ids in self.ids.chunks(IDS_MAX) {
+        for ids in named.chunks(IDS_MAX) {
             let (ids, dry_run, reason) = (ids.to_vec(), self.sure.dry_run, reason.clone());
             let asked = wire::ChangeDeliveries { ids, dry_run, reason, ..wire::ChangeDeliveries::default() };
-            let changed: wire::ChangedDeliveries = client.post(verb.path, &asked).await?;
-            done += changed.done;
+            done += verb.ask(client, &asked, done).await?.done;
         }
         self.say(verb, done);
-        let named = self.ids.len() as u64;
+        let named = named.len() as u64;
         if done < named {
             return Err(Failed::Work(anyhow!("{} of {named} were left alone: {}", named - done, verb.allowed)));
         }
@@ -158,7 +176,7 @@ async fn all(
 ) -> Result<u64, Failed> {
     let mut done = 0;
     loop {
-        let changed: wire::ChangedDeliveries = client.post(verb.path, &asked).await?;
+        let changed = verb.ask(client, &asked, done).await?;
         done += changed.done;
         progress.at(done);
         if changed.next.is_none() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,6 +41,11 @@ pub(super) struct Client {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Away(String);
+
+/// What was asked for is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Missing(String);
 
 impl Ask {
     pub(super) fn client(&self, config: &Config) -> anyhow::Result<Client> {
@@ -119,6 +124,9 @@ impl Client {
         };
         if status.is_server_error() {
             return Err(Away(why).into());
+        }
+        if status == StatusCode::NOT_FOUND {
+            return Err(Missing(why).into());
         }
         bail!(why)
     }

@@ -113,6 +113,11 @@ impl From<ConfigErrors> for Failed {
 
 type Done = Result<(), Failed>;
 
+/// What is said of a failure after which some of what was asked for is done.
+fn half_way(done: &str) -> String {
+    format!("it failed half-way, with {done} (the same command does the rest)")
+}
+
 /// The whole program: the one that is shipped, and any that adds functions of its own.
 ///
 /// ```no_run

@@ -10,8 +10,7 @@ use crate::handlers::log::visible;
 
 /// Prints a text for people as lines on standard output, without what a terminal would take for a command.
 pub(super) fn line(text: impl AsRef<str>) {
-    let lines: Vec<String> = text.as_ref().split('\n').map(visible).collect();
-    bytes(format!("{}\n", lines.join("\n")).as_bytes());
+    bytes(format!("{}\n", shown(text.as_ref())).as_bytes());
 }
 
 /// Prints bytes as they are on standard output. When nobody reads them any more, the process ends, as others do.
@@ -37,13 +36,18 @@ pub(super) fn json_line(value: &impl Serialize) {
 /// Prints an error with its causes on standard error.
 pub(super) fn error(error: &anyhow::Error) {
     let text: Vec<String> = error.chain().map(ToString::to_string).collect();
-    let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "workhook: {}", text.join(": "));
+    complaint(&format!("workhook: {}", text.join(": ")));
 }
 
-/// Prints a text as it is on standard error.
+/// Prints a text for people as lines on standard error, without what a terminal would take for a command.
 pub(super) fn complaint(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(text.trim_end()));
+}
+
+/// A text as a terminal may show it, line by line.
+fn shown(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(visible).collect();
+    lines.join("\n")
 }
 
 /// A time as people read it, on their own clock.

@@ -12,12 +12,11 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::rate::Bucket;
-use super::{Consumer, Consumers, House, Rate};
+use super::{Consumers, House, Rate};
 use crate::clock::between;
 use crate::contract::EventName;
-use crate::model::{
-    Candidate, EventFilter, HandlerName, Position, Replay, ReplayId, ReplayState, ReplayStep, ReplayTo, ReplayedEvents,
-};
+use crate::model::{Candidate, EventFilter, Position, Replay, ReplayId, ReplayStep, ReplayTo, ReplayedEvents};
+use crate::routes::candidates;
 use crate::store::{EventQuery, Page, Start, StoreError};
 use crate::telemetry::with_causes;
 
@@ -29,8 +28,6 @@ const POLL: Duration = Duration::from_secs(5);
 const POLL_RUNNING: Duration = Duration::from_millis(500);
 /// How long to wait after the store failed.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How many of the newest replays are looked at.
-const LOOKED_AT: usize = 10_000;
 
 /// Replays until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
 pub(super) async fn run(house: House, consumers: Consumers, stop: CancellationToken) {
@@ -62,13 +59,11 @@ struct Replayer {
 impl Replayer {
     /// Takes one step of each replay that runs; how long to wait for the next.
     async fn step(&mut self) -> Result<Duration, StoreError> {
-        let replays = self.house.store.replays(LOOKED_AT).await?;
         // The oldest first, so that they come in the order in which they were asked for.
-        let running: Vec<&Replay> =
-            replays.iter().rev().filter(|replay| replay.state == ReplayState::Running).collect();
-        self.forget(&replays);
+        let running = self.house.store.running_replays().await?;
+        self.forget_all_but(&running).await?;
         let mut wait = if running.is_empty() { POLL } else { POLL_RUNNING };
-        for replay in running {
+        for replay in &running {
             let now = self.house.clock.now();
             let bucket = self.buckets.entry(replay.id).or_default();
             let (limit, again) = pace(bucket, replay.asked.per_second, now);
@@ -86,16 +81,16 @@ impl Replayer {
     }
 
     /// Forgets those that do not run any more.
-    fn forget(&mut self, replays: &[Replay]) {
-        let ended =
-            |id: &ReplayId| replays.iter().find(|replay| replay.id == *id && replay.state != ReplayState::Running);
-        for replay in self.buckets.keys().filter_map(ended) {
-            let Replay { id, state, events, deliveries, .. } = replay;
-            tracing::info!(replay = %id, state = state.as_str(), events, deliveries, "a replay does not run any more");
+    async fn forget_all_but(&mut self, running: &[Replay]) -> Result<(), StoreError> {
+        let runs = |id: &ReplayId| running.iter().any(|replay| replay.id == *id);
+        let ended: Vec<ReplayId> = self.buckets.keys().copied().filter(|id| !runs(id)).collect();
+        for id in ended {
+            if let Some(Replay { state, events, deliveries, .. }) = self.house.store.replay(id).await? {
+                tracing::info!(replay = %id, state = state.as_str(), events, deliveries, "a replay does not run any more");
+            }
+            self.buckets.remove(&id);
         }
-        let runs =
-            |id: &ReplayId| replays.iter().any(|replay| replay.id == *id && replay.state == ReplayState::Running);
-        self.buckets.retain(|id, _| runs(id));
+        Ok(())
     }
 
     /// Replays the next events, at most so many; how many they were.
@@ -108,11 +103,15 @@ impl Replayer {
             self.house.store.events(EventQuery { limit, start: Start::After(replay.position), filter }).await?;
         let listed = items.len();
         let consumers = Arc::clone(&self.consumers.borrow());
+        let may_get = |name: &EventName| {
+            let handlers = consumers.iter().map(|consumer| (&consumer.name, &consumer.route, consumer.policy.ordered));
+            candidates(&replay.asked.to, name, handlers)
+        };
         let events: Vec<(Position, Vec<Candidate>)> = items
             .iter()
             .map(|row| &row.event)
             .take_while(|event| event.position <= replay.last)
-            .map(|event| (event.position, candidates(&consumers, &replay.asked.to, &event.name)))
+            .map(|event| (event.position, may_get(&event.name)))
             .collect();
         let taken = events.len();
         let through = match next {
@@ -136,25 +135,6 @@ fn pace(bucket: &mut Bucket, per_second: Option<u32>, now: Timestamp) -> (usize,
 
 fn rate(per_second: Option<u32>) -> Option<Rate> {
     per_second.map(|count| Rate { count, per: Duration::from_secs(1) })
-}
-
-/// Who may get an event of this name again.
-fn candidates(consumers: &[Consumer], to: &ReplayTo, name: &EventName) -> Vec<Candidate> {
-    let takes = |consumer: &&Consumer| consumer.route.judge(name).is_ok();
-    let of = |handler: &HandlerName| consumers.iter().find(|consumer| consumer.name == *handler);
-    match to {
-        ReplayTo::SameHandlers => consumers.iter().map(candidate).collect(),
-        // One that is not configured any more gets it when it returns (ruling 20).
-        ReplayTo::Handler(handler) => {
-            vec![of(handler).map_or_else(|| Candidate { handler: handler.clone(), ordered: true }, candidate)]
-        }
-        ReplayTo::Rematch => consumers.iter().filter(takes).map(candidate).collect(),
-        ReplayTo::RematchHandler(handler) => of(handler).filter(takes).map(candidate).into_iter().collect(),
-    }
-}
-
-fn candidate(consumer: &Consumer) -> Candidate {
-    Candidate { handler: consumer.name.clone(), ordered: consumer.policy.ordered }
 }
 
 #[cfg(test)]

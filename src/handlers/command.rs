@@ -2,7 +2,8 @@
 //!
 //! No shell is asked: the arguments are the file's alone, and nothing of an event gets into them or into the name of a
 //! variable. What always holds: the program and what it starts are one process group, which is ended with the attempt,
-//! however that ends; of what the program writes everything is read and only the beginning kept.
+//! however that ends while this process lives; of what the program writes everything is read and only the beginning
+//! kept. Where the process itself is killed (`kill -9`, a second signal, a crash), the group runs on.
 //!
 //! The time-out is kept here and not by dispatch alone, so that an attempt ends when its processes have, and the next
 //! one finds none of them.

@@ -5,7 +5,7 @@ use crate::contract::EventName;
 use crate::model::{Candidate, HandlerName, ReplayTo};
 
 /// Those of the configured handlers, each with its route and whether it keeps order, that may get an event of this
-/// name by a replay.
+/// name by a replay. A handler that was named alone and is not configured any more gets it when it returns (ruling 20).
 pub fn candidates<'h>(
     to: &ReplayTo,
     name: &EventName,
@@ -18,7 +18,12 @@ pub fn candidates<'h>(
         ReplayTo::RematchHandler(only) => handler == only && route.judge(name).is_ok(),
     };
     let may = handlers.into_iter().filter(|(handler, route, _)| may(handler, route));
-    may.map(|(handler, _, ordered)| Candidate { handler: handler.clone(), ordered }).collect()
+    let mut may: Vec<_> = may.map(|(handler, _, ordered)| Candidate { handler: handler.clone(), ordered }).collect();
+    match to {
+        ReplayTo::Handler(gone) if may.is_empty() => may.push(Candidate { handler: gone.clone(), ordered: true }),
+        _ => {}
+    }
+    may
 }
 
 #[cfg(test)]
@@ -41,5 +46,8 @@ mod tests {
         check(ReplayTo::Rematch, &[("crm", true)]);
         check(ReplayTo::RematchHandler(audit.clone()), &[]);
         check(ReplayTo::RematchHandler(crm.clone()), &[("crm", true)]);
+        let gone = HandlerName::parse("gone").unwrap();
+        check(ReplayTo::Handler(gone.clone()), &[("gone", true)]);
+        check(ReplayTo::RematchHandler(gone), &[]);
     }
 }

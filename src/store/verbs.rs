@@ -86,6 +86,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The newest replays, at most so many; the newest first.
     async fn replays(&self, limit: usize) -> Result<Vec<Replay>, StoreError>;
 
+    /// A replay.
+    async fn replay(&self, id: ReplayId) -> Result<Option<Replay>, StoreError>;
+
+    /// Every replay that runs, the oldest first.
+    async fn running_replays(&self) -> Result<Vec<Replay>, StoreError>;
+
     /// How much there is of what.
     async fn counts(&self) -> Result<Counts, StoreError>;
 
@@ -105,7 +111,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError>;
 
     /// Keeps a replay that is to be made; `None` where it is of one event and there is no such event. One that can mean
-    /// nothing that is there is done at once.
+    /// nothing that is there is done at once. Of older ones than the newest thousand those that are done go.
     async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError>;
 
     /// Makes the deliveries of one step and moves the replay behind its events; `through` is the last position that

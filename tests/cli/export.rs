@@ -8,7 +8,7 @@ use workhook::contract::Brand;
 use workhook::sender::Fixture;
 
 use crate::support::place::ended;
-use crate::support::{Place, Service};
+use crate::support::{Echo, Place, Service, until};
 
 fn service() -> Service {
     let service = Place::with("[[handler]]\nname = \"quiet\"\nkind = \"log\"\nevents = [\"No.Such\"]").serve(&[]);
@@ -90,4 +90,23 @@ fn a_folder_that_has_something_is_left_alone() {
     assert!(said.contains("out is not empty"), "{said}");
     let told: Value = service.run(&["events", "export", "--to", "new", "--json", "--limit", "2"]).json();
     assert_eq!((&told["events"], told["folders"].as_array().unwrap().len()), (&2.into(), 2));
+}
+
+#[test]
+fn what_workhook_itself_had_to_say_is_left_out_and_counted() {
+    let refuses = Echo::start(Some(422));
+    let config = format!("[[handler]]\nname = \"crm\"\nkind = \"http\"\nurl = \"http://{}/\"", refuses.address);
+    let service = Place::with(&config).serve(&[]);
+    service.run(&["send", "Issue.Update"]).good();
+    until("the dead letter is told", || {
+        let notices: Value = service.run(&["events", "list", "--json", "--name", "Workhook.*"]).json();
+        (notices["events"].as_array().unwrap().len() == 1).then_some(())
+    });
+    service.run(&["send", "Sprint.Start"]).good();
+    let left_out = "left out, as nobody sent them: 1 event of workhook's own\n";
+    let export = |more: &[&str]| service.run(&[&["events", "export", "--to"], more].concat());
+    assert_eq!(export(&["out"]).good(), format!("2 events in out\n{left_out}"));
+    assert_eq!(export(&["redacted", "--redact"]).good(), format!("2 events in redacted\n{left_out}"));
+    let told: Value = export(&["some", "--limit", "2", "--json"]).json();
+    assert_eq!((&told["events"], &told["own"]), (&2.into(), &1.into()), "it takes no place of another's");
 }

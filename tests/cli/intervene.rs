@@ -87,8 +87,11 @@ fn a_delivery_that_is_named_by_its_id_is_retried_without_a_question() {
     let (service, crm) = with_dead_letters();
     crm.answer(200);
     let ids: Vec<_> = service.deliveries(&["--state", "dead"]).iter().map(|one| one.id.to_string()).collect();
-    assert_eq!(service.run(&["deliveries", "retry", &ids[0], "--dry-run"]).good(), "1 delivery would be retried\n");
-    assert_eq!(service.run(&["deliveries", "retry", &ids[0]]).good(), "1 delivery retried\n");
+    assert_eq!(
+        service.run(&["deliveries", "retry", &ids[0], &ids[0], "--dry-run"]).good(),
+        "1 delivery would be retried\n"
+    );
+    assert_eq!(service.run(&["deliveries", "retry", &ids[0], &ids[0]]).good(), "1 delivery retried\n");
     service.settled();
     let again = service.run(&["deliveries", "retry", &ids[0], &ids[1], "4711"]);
     assert_eq!(again.stdout, "1 delivery retried\n");

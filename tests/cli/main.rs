@@ -10,6 +10,7 @@ mod documents;
 mod door;
 mod export;
 mod forget;
+mod half_way;
 mod help;
 mod intervene;
 mod logs;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use workhook::admin::api::wire;
 use workhook::contract::Brand;
 
-use crate::support::{Post, TestApp, TestReceiver, until};
+use crate::support::{Post, TestApp, TestReceiver, hooks, until};
 
 /// A handler that makes a dead letter of everything.
 async fn broken(more: &str) -> (TestApp, TestReceiver) {
@@ -206,6 +206,31 @@ async fn a_handler_is_told_with_what_is_set_and_how_it_is_going_and_stays_paused
     app.done("handlers/crm/resume", json!({})).await;
     app.settled().await;
     assert_eq!(receiver.received().len(), 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_handler_of_either_kind_is_told_with_its_time_out_its_rate_and_its_breaker_as_they_were_set() {
+    let receiver = TestReceiver::start().await;
+    let more = "timeout = \"3s\"\nrate = \"100/m\"\nbreaker = { failures = 4 }\nevents = [\"Sprint.*\"]";
+    let plain = "events = [\"Sprint.*\"]";
+    let config = [
+        receiver.handler("http-set", more),
+        receiver.handler("http-plain", plain),
+        hooks::handler("command-set", &["/bin/sh"], more),
+        hooks::handler("command-plain", &["/bin/sh"], plain),
+    ];
+    let app = TestApp::with(&config.join("\n")).start().await;
+    for (name, timeout_ms, breaker_failures, rate) in [
+        ("http-set", 3000, 4, Some((100, 60_000))),
+        ("http-plain", 10_000, 10, None),
+        ("command-set", 3000, 4, Some((100, 60_000))),
+        ("command-plain", 10_000, 10, None),
+    ] {
+        let settings = app.handler(name).await.settings.unwrap();
+        assert_eq!((settings.timeout_ms, settings.breaker_failures), (timeout_ms, breaker_failures), "{name}");
+        assert_eq!(settings.rate.map(|rate| (rate.count, rate.per_ms)), rate, "{name}");
+    }
     app.stop().await;
 }
 

@@ -1,8 +1,10 @@
 //! Events of the past, handled again by the API (ruling 16); and a handler that is tried with one.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use workhook::admin::api::wire;
 use workhook::contract::Brand;
+use workhook::model::{EventFilter, NewReplay, ReplayTo, ReplayedEvents};
 
 use crate::support::receiver::Reply;
 use crate::support::{Post, TestApp, TestReceiver, until};
@@ -117,6 +119,31 @@ async fn a_replay_that_is_stopped_makes_nothing_more_until_it_goes_on() {
     assert_eq!((status, &answer["error"]), (422, &json!("replay 1 is done")));
     app.settled().await;
     assert_eq!(receiver.received().len(), 60);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_replay_is_found_and_goes_on_however_many_were_asked_for_after_it() {
+    let receiver = TestReceiver::start().await;
+    let app = app(&receiver, "").await;
+    for _ in 0..30 {
+        app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
+    }
+    app.settled().await;
+    let started = app.done("replays", json!({ "filter": {}, "per_second": 5 })).await;
+    let path = format!("replays/{}", started["id"]);
+    app.done(&format!("{path}/stop"), json!({})).await;
+    // Of nothing, and so they are done at once.
+    let nothing = EventFilter { since: Some(Timestamp::MAX), ..EventFilter::default() };
+    for _ in 0..1000 {
+        let (events, to) = (ReplayedEvents::Filter(nothing.clone()), ReplayTo::SameHandlers);
+        let new = NewReplay { events, to, undelivered: false, per_second: None, at: Timestamp::UNIX_EPOCH };
+        app.store.start_replay(new).await.unwrap();
+    }
+    let told: wire::Replay = app.api(&path).await;
+    assert_eq!(told.state, "stopped");
+    assert_eq!(app.done(&format!("{path}/resume"), json!({})).await["state"], "running");
+    until("it goes on", || async { (app.api::<wire::Replay>(&path).await.events > told.events).then_some(()) }).await;
     app.stop().await;
 }
 

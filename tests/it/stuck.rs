@@ -100,6 +100,12 @@ impl Store for Stuck {
     async fn replays(&self, _: usize) -> Result<Vec<Replay>, StoreError> {
         pending().await
     }
+    async fn replay(&self, _: ReplayId) -> Result<Option<Replay>, StoreError> {
+        pending().await
+    }
+    async fn running_replays(&self) -> Result<Vec<Replay>, StoreError> {
+        pending().await
+    }
     async fn counts(&self) -> Result<Counts, StoreError> {
         pending().await
     }

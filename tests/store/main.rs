@@ -13,6 +13,7 @@ mod attempts;
 mod forget;
 mod intervene;
 mod keep;
+mod kept_replays;
 mod lanes;
 mod leases;
 mod life;
@@ -141,8 +142,12 @@ macro_rules! conformance {
                 a_breaker_comes_back_after_a_restart_until_it_is_closed
                 a_decision_wakes_the_handlers
             );
-            conformance!(@room $fixture, replays:
+            conformance!(@room $fixture, kept_replays:
                 a_replay_is_kept_as_it_was_asked_for_and_the_newest_comes_first
+                a_replay_is_found_by_its_id_and_those_that_run_come_the_oldest_first
+                of_a_thousand_and_more_replays_the_oldest_that_are_done_go_and_no_other
+            );
+            conformance!(@room $fixture, replays:
                 a_replay_of_one_event_looks_at_that_one_only_which_must_be_there
                 a_replay_is_of_what_there_was_when_it_began_and_is_done_at_once_where_that_is_nothing
                 ruling_16_a_replay_is_a_new_delivery_with_a_number_and_a_key_of_its_own

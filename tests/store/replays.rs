@@ -1,8 +1,8 @@
 //! Replays: events of the past, handled again.
 
 use workhook::model::{
-    Candidate, Claimed, DeliveryRecord, DeliveryState, EventFilter, EventId, EventOutcome, NewReplay, NextStep,
-    Position, Replay, ReplayId, ReplayState, ReplayStep, ReplayTo, ReplayedEvents,
+    Candidate, Claimed, DeliveryRecord, DeliveryState, EventFilter, EventId, NewReplay, NextStep, Position, Replay,
+    ReplayId, ReplayState, ReplayStep, ReplayTo, ReplayedEvents,
 };
 use workhook::store::Settled;
 
@@ -13,7 +13,7 @@ use crate::request::Request;
 const ENTITY: &str = "leiga/tenant:1/issue/100";
 
 /// A replay of everything to those who had it.
-fn everything() -> NewReplay {
+pub(crate) fn everything() -> NewReplay {
     NewReplay {
         events: ReplayedEvents::Filter(EventFilter::default()),
         to: ReplayTo::SameHandlers,
@@ -34,7 +34,7 @@ fn step(events: &[Position], to: &[&str]) -> ReplayStep {
     ReplayStep { events, asked_before: false, undelivered: false }
 }
 
-async fn start(bench: &Bench, new: NewReplay) -> Replay {
+pub(crate) async fn start(bench: &Bench, new: NewReplay) -> Replay {
     bench.store.start_replay(new).await.unwrap().unwrap()
 }
 
@@ -47,12 +47,12 @@ async fn preview(bench: &Bench, step: &ReplayStep) -> u64 {
     bench.store.preview_replay(step.clone()).await.unwrap()
 }
 
-async fn set(bench: &Bench, id: ReplayId, state: ReplayState) -> bool {
+pub(crate) async fn set(bench: &Bench, id: ReplayId, state: ReplayState) -> bool {
     bench.store.set_replay(id, state, at(20)).await.unwrap()
 }
 
-async fn replay(bench: &Bench, id: ReplayId) -> Replay {
-    bench.store.replays(ALL).await.unwrap().into_iter().find(|replay| replay.id == id).unwrap()
+pub(crate) async fn replay(bench: &Bench, id: ReplayId) -> Replay {
+    bench.store.replay(id).await.unwrap().unwrap()
 }
 
 /// The deliveries that a replay made, the oldest first.
@@ -67,44 +67,13 @@ async fn deliver(bench: &Bench, claimed: &Claimed) {
 }
 
 /// Plans so many events for `crm` in the lane of their entity, and delivers them.
-async fn delivered(bench: &Bench, count: usize) -> Vec<Position> {
+pub(crate) async fn delivered(bench: &Bench, count: usize) -> Vec<Position> {
     let mut positions = Vec::new();
     for _ in 0..count {
         positions.push(bench.planned(&[to("crm", Some(ENTITY))]).await);
         deliver(bench, &bench.claim_one("crm", at(1)).await).await;
     }
     positions
-}
-
-pub(crate) async fn a_replay_is_kept_as_it_was_asked_for_and_the_newest_comes_first(bench: &mut Bench) {
-    let (one, position) = bench.stored(&Request::new()).await;
-    let filter = EventFilter {
-        name: Some("Issue.*".parse().unwrap()),
-        webhook: Some("product".to_owned()),
-        entity: Some("issue/100".to_owned()),
-        person: Some("jane@example.com".to_owned()),
-        text: Some("a \"quoted\" word".to_owned()),
-        since: Some(at(-10)),
-        until: Some(at(10)),
-        outcome: Some(EventOutcome::Has(DeliveryState::Dead)),
-    };
-    let asked = [
-        NewReplay { events: ReplayedEvents::One(one), to: ReplayTo::Handler(handler("crm")), ..everything() },
-        NewReplay { events: ReplayedEvents::Filter(filter), per_second: Some(7), ..everything() },
-        NewReplay { to: ReplayTo::Rematch, undelivered: true, ..everything() },
-        NewReplay { to: ReplayTo::RematchHandler(handler("crm")), at: at(6), ..everything() },
-    ];
-    let mut expected = Vec::new();
-    for asked in asked {
-        let started = start(bench, asked.clone()).await;
-        assert_eq!((started.state, started.position, started.last), (ReplayState::Running, Position(0), position));
-        assert_eq!((started.events, started.deliveries, started.done_at), (0, 0, None));
-        assert_eq!(started.asked, asked);
-        expected.insert(0, started);
-    }
-    bench.kill().await;
-    assert_eq!(bench.store.replays(ALL).await.unwrap(), expected);
-    assert_eq!(bench.store.replays(2).await.unwrap(), expected[..2]);
 }
 
 pub(crate) async fn a_replay_of_one_event_looks_at_that_one_only_which_must_be_there(bench: &mut Bench) {

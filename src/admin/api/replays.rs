@@ -83,8 +83,7 @@ async fn set(admin: &Admin, id: &str, state: ReplayState) -> Result<Json<wire::R
 async fn find(admin: &Admin, id: &str) -> Result<Replay, Error> {
     let wrong = || Error::BadRequest(format!("{id:?} is not the id of a replay, which is a number"));
     let known = ReplayId(id.parse().map_err(|_| wrong())?);
-    let replays = admin.store.replays(NEWEST).await?;
-    let found = replays.into_iter().find(|replay| replay.id == known);
+    let found = admin.store.replay(known).await?;
     found.ok_or_else(|| Error::NotFound(format!("there is no replay {id}; `replay list` shows them")))
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::list::PAGE;
 use crate::admin::api::wire;
-use crate::cli::client::{Ask, Client};
+use crate::cli::client::{Ask, Client, Missing};
 use crate::cli::filter::Filter;
 use crate::cli::output::counted;
 use crate::cli::progress::Progress;
@@ -43,12 +43,14 @@ impl Export {
     pub(super) async fn run(&self, config: &Config) -> Done {
         let client = self.ask.client(config)?;
         make_empty(&self.to)?;
-        let events = self.events(&client).await?;
+        let (events, own) = self.events(&client).await?;
         let redaction = if self.redact { Some(self.people(&client, &events).await?) } else { None };
         let mut bar = Progress::of(events.len() as u64);
         let mut folders = Vec::new();
         for (event, done) in events.iter().zip(1..) {
-            let request = request(&client, event).await?;
+            bar.at(done);
+            // Retention goes on meanwhile, and so does whoever forgets.
+            let Some(request) = there(request(&client, event).await)? else { continue };
             let request = match &redaction {
                 Some(redaction) => request.redacted(redaction),
                 None => request,
@@ -56,20 +58,29 @@ impl Export {
             let folder = self.to.join(format!("{:08}-{}", event.position, event.name));
             write(&folder, &request).with_context(|| format!("{} cannot be written", folder.display()))?;
             folders.push(folder.display().to_string());
-            bar.at(done);
         }
         drop(bar);
-        if self.form.json {
-            output::json(&json!({ "events": folders.len(), "folders": folders }));
-        } else {
-            output::line(format!("{} in {}", counted(folders.len() as u64, "event"), self.to.display()));
-        }
+        self.tell(&folders, own, (events.len() - folders.len()) as u64);
         Ok(())
     }
 
-    /// All events that are meant, the oldest first.
-    async fn events(&self, client: &Client) -> anyhow::Result<Vec<wire::EventSummary>> {
-        let (mut events, mut after) = (Vec::new(), Some(0));
+    /// What is in the folder, and how many were left out: workhook's own, and those that went meanwhile.
+    fn tell(&self, folders: &[String], own: u64, gone: u64) {
+        if self.form.json {
+            return output::json(&json!({ "events": folders.len(), "own": own, "gone": gone, "folders": folders }));
+        }
+        output::line(format!("{} in {}", counted(folders.len() as u64, "event"), self.to.display()));
+        if own > 0 {
+            output::line(format!("left out, as nobody sent them: {} of workhook's own", counted(own, "event")));
+        }
+        if gone > 0 {
+            output::line(format!("left out, as they went meanwhile: {}", counted(gone, "event")));
+        }
+    }
+
+    /// All events that are meant, the oldest first; and how many more of workhook's own, which nobody sent.
+    async fn events(&self, client: &Client) -> anyhow::Result<(Vec<wire::EventSummary>, u64)> {
+        let (mut events, mut own, mut after) = (Vec::new(), 0, Some(0));
         while let Some(position) = after {
             let left = self.limit.map_or(PAGE, |limit| limit.saturating_sub(events.len() as u64));
             if left == 0 {
@@ -78,10 +89,12 @@ impl Export {
             let mut query = self.filter.query();
             query.extend([("after", position.to_string()), ("limit", left.min(PAGE).to_string())]);
             let page: wire::Events = client.get("/api/v1/events", &query).await?;
-            events.extend(page.events);
+            let (noticed, sent): (Vec<_>, Vec<_>) = page.events.into_iter().partition(is_own);
+            own += noticed.len() as u64;
+            events.extend(sent);
             after = page.next;
         }
-        Ok(events)
+        Ok((events, own))
     }
 
     /// Everyone who is in one of the events.
@@ -89,8 +102,9 @@ impl Export {
         let mut redaction = Redaction::default();
         let mut bar = Progress::of(events.len() as u64);
         for (event, done) in events.iter().zip(1..) {
-            redaction.learn(brand(event)?, &body(client, event).await?);
             bar.at(done);
+            let Some(body) = there(body(client, event).await)? else { continue };
+            redaction.learn(brand(event)?, &body);
         }
         Ok(redaction)
     }
@@ -103,6 +117,14 @@ fn make_empty(folder: &Path) -> anyhow::Result<()> {
         bail!("{} is not empty", folder.display());
     }
     Ok(())
+}
+
+/// What was asked for; `None` where it is not there any more.
+fn there<T>(asked: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match asked {
+        Err(error) if error.is::<Missing>() => Ok(None),
+        asked => asked.map(Some),
+    }
 }
 
 async fn request(client: &Client, event: &wire::EventSummary) -> anyhow::Result<Recorded> {
@@ -124,6 +146,11 @@ async fn request(client: &Client, event: &wire::EventSummary) -> anyhow::Result<
 
 async fn body(client: &Client, event: &wire::EventSummary) -> anyhow::Result<Vec<u8>> {
     client.bytes(&format!("/api/v1/events/{}/body", event.id)).await
+}
+
+/// Whether it is one of workhook's own, which came by no request.
+fn is_own(event: &wire::EventSummary) -> bool {
+    event.brand == Brand::Workhook.slug()
 }
 
 fn brand(event: &wire::EventSummary) -> anyhow::Result<Brand> {

@@ -8,7 +8,7 @@ use crate::cli::ask::Sure;
 use crate::cli::client::{Ask, Client};
 use crate::cli::output::counted;
 use crate::cli::progress::Progress;
-use crate::cli::{Done, Form, output};
+use crate::cli::{Done, Form, half_way, output};
 use crate::config::Config;
 
 /// Whom or what.
@@ -56,7 +56,13 @@ impl Forget {
         while let Some(after) = sum.next {
             let About { person, entity } = &self.about;
             let step = wire::Forget { person: person.clone(), entity: entity.clone(), dry_run, after };
-            let step: wire::Forgotten = client.post("/api/v1/forget", &step).await?;
+            let step: anyhow::Result<wire::Forgotten> = client.post("/api/v1/forget", &step).await;
+            let step = match step {
+                Err(error) if !dry_run && sum.events + sum.rejected > 0 => {
+                    return Err(error.context(half_way(&format!("{} forgotten", told(&sum)))));
+                }
+                step => step?,
+            };
             sum = wire::Forgotten {
                 events: sum.events + step.events,
                 rejected: sum.rejected + step.rejected,

@@ -1,14 +1,16 @@
 //! Replays by hand: each step is taken by the test.
 
-use tokio::sync::watch;
-
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::super::Policy;
 use super::super::bench::{Bench, FarEnd};
 use super::*;
-use crate::model::NewReplay;
+use crate::dispatch::Consumer;
+use crate::model::{HandlerName, NewReplay, ReplayState};
 use crate::routes::Route;
+use crate::store::DeliveryQuery;
 
 fn consumers(names: &[&str]) -> Vec<Consumer> {
     names.iter().map(|name| Arc::<FarEnd>::default().consumer(name, Policy::default())).collect()
@@ -29,8 +31,7 @@ async fn start(bench: &Bench, to: ReplayTo, per_second: Option<u32>) -> ReplayId
 }
 
 async fn made(bench: &Bench, id: ReplayId) -> (u64, u64, ReplayState) {
-    let replays = bench.house.store.replays(100).await.unwrap();
-    let replay = replays.iter().find(|replay| replay.id == id).unwrap();
+    let replay = bench.house.store.replay(id).await.unwrap().unwrap();
     (replay.events, replay.deliveries, replay.state)
 }
 
@@ -95,23 +96,27 @@ async fn a_replay_that_was_stopped_makes_nothing_more_until_it_goes_on() {
     assert_eq!(numbers.iter().filter(|number| **number == 1).count(), 450);
 }
 
-#[test]
-fn who_may_get_an_event_again_is_asked_of_the_route_only_with_rematch() {
+#[tokio::test]
+async fn a_replay_asks_the_route_only_with_rematch_and_waits_for_a_handler_that_is_not_configured() {
     let mut consumers = consumers(&["crm", "audit"]);
     consumers[0].route = Route::new(vec!["Comment.*".parse().unwrap()]);
     consumers[1].policy.ordered = false;
-    let name = EventName::parse("Issue.Update").unwrap();
+    let bench = Bench::with_issues(1, &[]).await;
+    let mut replayer = replayer(&bench, &consumers);
     let named = |name: &str| HandlerName::parse(name).unwrap();
-    let check = |to: &ReplayTo, expected: &[(&str, bool)]| {
-        let candidates = candidates(&consumers, to, &name);
-        let found: Vec<_> = candidates.iter().map(|one| (one.handler.as_str(), one.ordered)).collect();
-        assert_eq!(found, expected, "{to:?}");
-    };
-    check(&ReplayTo::SameHandlers, &[("crm", true), ("audit", false)]);
-    check(&ReplayTo::Handler(named("crm")), &[("crm", true)]);
-    check(&ReplayTo::Handler(named("gone")), &[("gone", true)]);
-    check(&ReplayTo::Rematch, &[("audit", false)]);
-    check(&ReplayTo::RematchHandler(named("crm")), &[]);
-    check(&ReplayTo::RematchHandler(named("audit")), &[("audit", false)]);
-    check(&ReplayTo::RematchHandler(named("gone")), &[]);
+    for (to, expected) in [
+        (ReplayTo::SameHandlers, &[][..]),
+        (ReplayTo::Handler(named("crm")), &[("crm", true)]),
+        (ReplayTo::Handler(named("gone")), &[("gone", true)]),
+        (ReplayTo::Rematch, &[("audit", false)]),
+        (ReplayTo::RematchHandler(named("crm")), &[]),
+        (ReplayTo::RematchHandler(named("gone")), &[]),
+    ] {
+        let id = start(&bench, to.clone(), None).await;
+        while replayer.step().await.unwrap() < POLL {}
+        let all = bench.house.store.deliveries(DeliveryQuery { limit: 100, ..DeliveryQuery::default() }).await.unwrap();
+        let made = all.items.iter().filter(|delivery| delivery.replay == Some(id));
+        let made: Vec<_> = made.map(|delivery| (delivery.handler.as_str(), delivery.lane.is_some())).collect();
+        assert_eq!(made, expected, "{to:?}");
+    }
 }

@@ -223,6 +223,14 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| replays::list(connection, limit)).await
     }
 
+    async fn replay(&self, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        self.readers.read(move |connection| replays::find(connection, id)).await
+    }
+
+    async fn running_replays(&self) -> Result<Vec<Replay>, StoreError> {
+        self.readers.read(replays::running).await
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.readers.read(counts::counts).await
     }

@@ -16,7 +16,7 @@ use super::{SqliteStore, open};
 use crate::contract::sample::accepted;
 use crate::model::{
     DeliveryFilter, DeliveryId, DeliveryState, EventFilter, EventId, EventOutcome, HandlerName, NewDelivery, Plan,
-    Position, RejectedId,
+    Position, RejectedId, ReplayId,
 };
 use crate::store::{Appended, Config, DeliveryQuery, EventQuery, ForgetAbout, ForgetStep, RejectedQuery, Start, Store};
 use crate::wake::Wakes;
@@ -88,6 +88,9 @@ async fn ask_everything(store: &SqliteStore) {
     store.refusals(20).await.unwrap();
     store.token_uses().await.unwrap();
     store.handlers().await.unwrap();
+    store.replays(2).await.unwrap();
+    store.replay(ReplayId(1)).await.unwrap();
+    store.running_replays().await.unwrap();
     store.counts().await.unwrap();
     store.space().await.unwrap();
     store.catalogue(1).await.unwrap();

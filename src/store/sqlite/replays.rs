@@ -30,7 +30,14 @@ pub(super) fn list(connection: &Connection, limit: usize) -> rusqlite::Result<Ve
         .collect()
 }
 
-fn find(connection: &Connection, id: ReplayId) -> rusqlite::Result<Option<Replay>> {
+pub(super) fn running(connection: &Connection) -> rusqlite::Result<Vec<Replay>> {
+    connection
+        .prepare_cached(&format!("SELECT {REPLAY} FROM replays WHERE state = ?1 ORDER BY id"))?
+        .query_map([ReplayState::Running.as_str()], replay)?
+        .collect()
+}
+
+pub(super) fn find(connection: &Connection, id: ReplayId) -> rusqlite::Result<Option<Replay>> {
     connection
         .prepare_cached(&format!("SELECT {REPLAY} FROM replays WHERE id = ?1"))?
         .query_row([id.0], replay)

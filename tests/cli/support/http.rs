@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
+
 use super::PATIENCE;
 
 /// Asks for a path, on a connection of its own; `None` where nobody answers.
@@ -54,11 +56,7 @@ impl Echo {
                 shared.lock().unwrap().push(request.clone());
                 let status = *says.lock().unwrap();
                 match status {
-                    Some(status) => {
-                        let length = request.len();
-                        let head = format!("HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: {length}");
-                        let _ = (&stream).write_all(format!("{head}\r\n\r\n{request}").as_bytes());
-                    }
+                    Some(status) => say(&stream, status, &request),
                     None => silent.push(stream),
                 }
             }
@@ -75,6 +73,25 @@ impl Echo {
     pub(crate) fn received(&self) -> Vec<String> {
         self.received.lock().unwrap().clone()
     }
+}
+
+/// A door that gives prepared answers: a status and a body, for the head and the body of what was asked.
+pub(crate) fn prepared(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let Some((status, body)) = request(&stream).map(|request| answer(&request)) else { continue };
+            say(&stream, status, &body.to_string());
+        }
+    });
+    address
+}
+
+fn say(mut stream: &TcpStream, status: u16, body: &str) {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: {length}");
+    let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
 }
 
 /// Reads one request.

@@ -8,7 +8,7 @@ pub(crate) mod service;
 use std::time::Duration;
 
 pub(crate) use heard::Heard;
-pub(crate) use http::{Echo, get};
+pub(crate) use http::{Echo, get, prepared};
 pub(crate) use place::{Place, Run};
 pub(crate) use service::Service;
 
