@@ -20,7 +20,7 @@ use crate::handlers::rust::Registered;
 use crate::health::{Health, LastReload};
 use crate::ingest::{Rules, RulesInForce};
 use crate::telemetry::{LogLevel, with_causes};
-use crate::upkeep;
+use crate::upkeep::{self, SettingsInForce};
 
 /// Changes the configuration of a running app. Copies change the same one.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(super) struct Changeable {
     pub(super) functions: Vec<Registered>,
     pub(super) consumers: watch::Sender<Arc<Vec<Consumer>>>,
     pub(super) rules: RulesInForce,
-    pub(super) upkeep: watch::Sender<upkeep::Settings>,
+    pub(super) upkeep: SettingsInForce,
     pub(super) in_force: watch::Sender<Arc<InForce>>,
     pub(super) health: Health,
     pub(super) clock: Clock,
@@ -106,7 +106,7 @@ impl Reload {
         match built.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
             Ok((new, built)) => {
                 let changes = Changes::between(&config, &new);
-                self.put_in_force(built, &new);
+                self.put_in_force(built, &new).await;
                 *config = new;
                 tracing::info!(%changes, "the configuration was read again, and is in force");
                 self.house.health.set_reload(LastReload { at, mistakes: Vec::new() });
@@ -128,9 +128,9 @@ impl Reload {
     }
 
     /// Upkeep first, which removes what is pending for handlers that it does not know; then handlers: what a new webhook
-    /// lets in is then for them as well.
-    fn put_in_force(&self, built: Built, config: &Config) {
-        self.house.upkeep.send_replace(built.upkeep);
+    /// lets in is then for them as well. It waits only before anything is changed.
+    async fn put_in_force(&self, built: Built, config: &Config) {
+        self.house.upkeep.replace(built.upkeep).await;
         self.house.consumers.send_replace(Arc::new(built.consumers));
         self.house.rules.replace(built.rules);
         self.house.in_force.send_replace(Arc::new(built.in_force));

@@ -14,7 +14,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch::{Receiver, Sender};
+use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -37,35 +37,46 @@ pub struct Settings {
     pub silences: Vec<(String, Duration)>,
 }
 
+/// The settings in force. Copies share them.
+#[derive(Debug, Clone)]
+pub struct SettingsInForce(Arc<RwLock<Settings>>);
+
+impl SettingsInForce {
+    /// What holds now, and for as long as this is held.
+    async fn now(&self) -> RwLockReadGuard<'_, Settings> {
+        self.0.read().await
+    }
+
+    /// Puts others in force, as soon as the step under way has ended. When the future is dropped before, nothing changes.
+    pub async fn replace(&self, settings: Settings) {
+        *self.0.write().await = settings;
+    }
+}
+
 /// What upkeep needs of the house.
 #[derive(Debug, Clone)]
 pub struct Upkeep {
     store: Arc<dyn Store>,
     clock: Clock,
     wakes: Wakes,
-    settings: Sender<Settings>,
+    settings: SettingsInForce,
 }
 
 impl Upkeep {
     /// Upkeep that does not run yet.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, wakes: Wakes, settings: Settings) -> Upkeep {
-        Upkeep { store, clock, wakes, settings: Sender::new(settings) }
+        Upkeep { store, clock, wakes, settings: SettingsInForce(Arc::new(RwLock::new(settings))) }
     }
 
-    /// Where other settings are put in while it runs; they hold from the next step on.
+    /// Where other settings are put in while it runs.
     #[must_use]
-    pub fn settings(&self) -> Sender<Settings> {
+    pub fn settings(&self) -> SettingsInForce {
         self.settings.clone()
     }
 
     /// Runs until it is told to stop. A step that is under way is finished by the store.
     pub async fn run(self, stop: CancellationToken) {
-        let settings: Receiver<Settings> = self.settings.subscribe();
-        tokio::join!(
-            catalogue::run(&self, &stop),
-            retention::run(&self, settings.clone(), &stop),
-            watch::run(&self, settings, &stop),
-        );
+        tokio::join!(catalogue::run(&self, &stop), retention::run(&self, &stop), watch::run(&self, &stop));
     }
 }

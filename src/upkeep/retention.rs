@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::{Pace, pause, timed, wait};
@@ -20,12 +19,11 @@ const SLACK: u64 = 32 << 20;
 const KEY_STEPS: usize = 20;
 
 /// Removes until it is told to stop.
-pub(super) async fn run(upkeep: &Upkeep, mut settings: Receiver<Settings>, stop: &CancellationToken) {
-    let mut round = Round { upkeep, stop, pace: Pace::new(), keys: None, told_that_it_is_stuck: false };
+pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
+    let mut round = Round::new(upkeep, stop);
     loop {
         let now = upkeep.clock.now();
-        let current = settings.borrow_and_update().clone();
-        if let Err(error) = round.run(&current, now).await {
+        if let Err(error) = round.run(now).await {
             tracing::warn!(error = with_causes(&error), "old events cannot be removed until the store is available");
         }
         if !wait(EVERY, stop).await {
@@ -43,19 +41,25 @@ struct Round<'a> {
     told_that_it_is_stuck: bool,
 }
 
-impl Round<'_> {
-    async fn run(&mut self, settings: &Settings, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(before) = settings.retention.and_then(|retention| now.checked_sub(retention).ok()) {
-            let gone = self.sweep(settings, before, |_| true).await?;
-            gone.log("events went by their age");
-        }
-        if let Some(max_size) = settings.max_size
-            && self.space().await?.used > max_size
-        {
-            let gone = self.sweep(settings, Timestamp::MAX, |space| space.used > max_size).await?;
-            gone.log("events went by the size of the store");
-            self.tell_if_stuck(self.space().await?.used, max_size);
-        }
+/// Why events go.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// They are older than is wanted at this time.
+    Age(Timestamp),
+    /// The store is larger than is wanted.
+    Size,
+}
+
+impl<'a> Round<'a> {
+    fn new(upkeep: &'a Upkeep, stop: &'a CancellationToken) -> Round<'a> {
+        Round { upkeep, stop, pace: Pace::new(), keys: None, told_that_it_is_stuck: false }
+    }
+
+    async fn run(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.sweep(Why::Age(now)).await?.log("events went by their age");
+        self.sweep(Why::Size).await?.log("events went by the size of the store");
+        let max_size = self.upkeep.settings.now().await.max_size;
+        self.tell_if_stuck(self.space().await?.used, max_size);
         while !self.stop.is_cancelled() && gives_back(self.space().await?) {
             let (more, took) = timed(self.upkeep.store.give_back()).await;
             if !more? || !wait(pause(took, false), self.stop).await {
@@ -65,36 +69,35 @@ impl Round<'_> {
         self.prune_keys(now).await
     }
 
-    /// Removes what was received before a time, the oldest first, for as long as it is wanted.
-    async fn sweep(
-        &mut self,
-        settings: &Settings,
-        received_before: Timestamp,
-        wanted: impl Fn(Space) -> bool,
-    ) -> Result<Gone, StoreError> {
+    /// Removes the oldest events for as long as there is a reason to.
+    async fn sweep(&mut self, why: Why) -> Result<Gone, StoreError> {
         let (mut gone, mut after) = (Gone::default(), Position(0));
-        loop {
-            let request = PruneRequest {
-                received_before,
-                after,
-                limit: self.pace.size(),
-                known_handlers: settings.handlers.clone(),
-            };
-            let (pruned, took) = timed(self.upkeep.store.prune(request)).await;
-            let pruned = pruned?;
+        while let Some((pruned, rest)) = self.step(why, after).await? {
             gone.add(pruned);
-            self.pace = self.pace.after(took);
-            let Some(through) = pruned.through else { return Ok(gone) };
+            let Some(through) = pruned.through else { break };
             after = through;
-            let space = self.space().await?;
-            if !wanted(space) || !wait(pause(took, is_urgent(space, settings)), self.stop).await {
-                return Ok(gone);
+            if !wait(rest, self.stop).await {
+                break;
             }
         }
+        Ok(gone)
     }
 
-    fn tell_if_stuck(&mut self, used: u64, max_size: u64) {
-        let stuck = used > max_size && !self.stop.is_cancelled();
+    /// Takes a step under the settings in force, which stay in force until it has ended; what went, and how long to rest
+    /// then. `None` where there is no reason to remove anything.
+    async fn step(&mut self, why: Why, after: Position) -> Result<Option<(Pruned, Duration)>, StoreError> {
+        let settings = self.upkeep.settings.now().await;
+        let space = self.space().await?;
+        let Some(received_before) = received_before(why, &settings, space) else { return Ok(None) };
+        let request =
+            PruneRequest { received_before, after, limit: self.pace.size(), known_handlers: settings.handlers.clone() };
+        let (pruned, took) = timed(self.upkeep.store.prune(request)).await;
+        self.pace = self.pace.after(took);
+        Ok(Some((pruned?, pause(took, is_urgent(space, &settings)))))
+    }
+
+    fn tell_if_stuck(&mut self, used: u64, max_size: Option<u64>) {
+        let stuck = max_size.is_some_and(|max_size| used > max_size) && !self.stop.is_cancelled();
         if stuck && !self.told_that_it_is_stuck {
             tracing::warn!(used, max_size, "the store is larger than its bound, and nothing more in it can be removed");
         }
@@ -143,6 +146,14 @@ impl Gone {
     }
 }
 
+/// Before which time of receipt events go, where any do.
+fn received_before(why: Why, settings: &Settings, space: Space) -> Option<Timestamp> {
+    match why {
+        Why::Age(now) => settings.retention.and_then(|retention| now.checked_sub(retention).ok()),
+        Why::Size => settings.max_size.filter(|max_size| space.used > *max_size).map(|_| Timestamp::MAX),
+    }
+}
+
 /// Whether the database has more free room within than what comes in next needs.
 fn gives_back(space: Space) -> bool {
     space.files > space.used + SLACK.max(space.used / 10)
@@ -156,7 +167,14 @@ fn is_urgent(space: Space, settings: &Settings) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clock::Clock;
+    use crate::contract::sample::accepted;
+    use crate::model::{HandlerName, NewDelivery, Plan};
+    use crate::store::{Config, SqliteStore, Store};
+    use crate::wake::Wakes;
 
     const MIB: u64 = 1 << 20;
 
@@ -184,5 +202,66 @@ mod tests {
         check(1101, None, true);
         check(10, Some(512), false);
         check(10, Some(511), true);
+    }
+
+    /// Upkeep that keeps events for no time and knows no handler, over a store with so many that are pending for `crm`.
+    async fn upkeep(events: usize, config: &Config) -> Upkeep {
+        let store = SqliteStore::open(config, &Wakes::default()).unwrap();
+        for issue in 0..events {
+            store.append(accepted(format!(r#"{{"data":{{"issue":{{"id":{issue}}}}}}}"#))).await.unwrap();
+        }
+        let to_crm = || NewDelivery { handler: crm(), lane: None, dead: None };
+        let plan = |position| Plan { position, deliveries: vec![to_crm()], not_routed: Vec::new() };
+        let unplanned = store.unplanned(events).await.unwrap();
+        let plans = unplanned.iter().map(|event| plan(event.position)).collect();
+        store.plan(plans, Timestamp::UNIX_EPOCH).await.unwrap();
+        let settings = Settings { retention: Some(Duration::ZERO), ..Settings::default() };
+        Upkeep::new(Arc::new(store), Clock::system(), Wakes::default(), settings)
+    }
+
+    fn config(folder: &tempfile::TempDir) -> Config {
+        Config { path: folder.path().join("workhook.db"), ..Config::default() }
+    }
+
+    fn crm() -> HandlerName {
+        HandlerName::parse("crm").unwrap()
+    }
+
+    fn with_crm() -> Settings {
+        Settings { retention: Some(Duration::ZERO), handlers: vec![crm()], ..Settings::default() }
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_comes_back_during_a_sweep_keeps_what_is_pending_from_the_next_step_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let upkeep = upkeep(40, &config(&folder)).await;
+        let stop = CancellationToken::new();
+        let (mut round, why) = (Round::new(&upkeep, &stop), Why::Age(Timestamp::MAX));
+        let (first, _) = round.step(why, Position(0)).await.unwrap().expect("something is old");
+        assert_eq!(first.removed, 16);
+        upkeep.settings().replace(with_crm()).await;
+        assert_eq!(round.sweep(why).await.unwrap().removed, 0);
+        assert_eq!(upkeep.store.counts().await.unwrap().events, 24);
+    }
+
+    #[tokio::test]
+    async fn other_settings_are_in_force_when_the_step_under_way_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&folder);
+        let upkeep = upkeep(1, &config).await;
+        let other = rusqlite::Connection::open(&config.path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let settings = upkeep.settings();
+        let step = tokio::spawn(async move {
+            let stop = CancellationToken::new();
+            let step = Round::new(&upkeep, &stop).step(Why::Age(Timestamp::MAX), Position(0)).await;
+            step.unwrap().expect("something is old").0.removed
+        });
+        tokio::task::yield_now().await;
+        let mut replaced = std::pin::pin!(settings.replace(with_crm()));
+        assert!(tokio::time::timeout(Duration::from_millis(100), &mut replaced).await.is_err());
+        other.execute_batch("ROLLBACK").unwrap();
+        replaced.await;
+        assert_eq!(step.await.unwrap(), 1);
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, json};
-use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::wait;
@@ -25,10 +24,10 @@ const REFUSALS_MAX: usize = 10_000;
 const HOUR_SECONDS: i64 = 3600;
 
 /// Looks until it is told to stop.
-pub(super) async fn run(upkeep: &Upkeep, mut settings: Receiver<Settings>, stop: &CancellationToken) {
+pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     let mut watcher = Watcher::new(upkeep.clock.now());
     loop {
-        let current = settings.borrow_and_update().clone();
+        let current = upkeep.settings.now().await.clone();
         if let Err(error) = look(upkeep, &mut watcher, &current).await {
             tracing::warn!(error = with_causes(&error), "notices wait until the store is available");
         }
