@@ -78,17 +78,28 @@ pub(super) enum Change {
 }
 
 impl Breaker {
-    /// Goes on with what was kept, which is `None` where it was closed. A clock that was set back meanwhile makes the
-    /// wait no longer than the policy's.
+    /// Goes on with what was kept, which is `None` where it was closed.
     pub(super) fn restored(policy: &BreakerPolicy, kept: Option<OpenBreaker>, now: Timestamp) -> Breaker {
-        let state = match kept {
-            Some(open) if policy.failures > 0 => {
-                let until = open.until.min(later(now, policy.max));
-                State::Open { open: OpenBreaker { until, ..open }, probing: false }
+        let state = kept.map_or_else(State::default, |open| State::Open { open, probing: false });
+        let mut breaker = Breaker { state, changes: 0 };
+        breaker.follow(policy, now);
+        breaker
+    }
+
+    /// Keeps to a policy that may be another than before: where it has no breaker, this one closes; and no wait is longer
+    /// than its longest, nor than that after the clock was set back. Whether something changed.
+    pub(super) fn follow(&mut self, policy: &BreakerPolicy, now: Timestamp) -> bool {
+        match &mut self.state {
+            State::Open { .. } if policy.failures == 0 => {
+                self.turn(State::default());
+                true
             }
-            _ => State::default(),
-        };
-        Breaker { state, changes: 0 }
+            State::Open { open, .. } => {
+                let until = open.until.min(later(now, policy.max));
+                std::mem::replace(&mut open.until, until) != until
+            }
+            State::Closed { .. } => false,
+        }
     }
 
     /// What is to be kept of it: nothing while it is closed.
@@ -175,11 +186,6 @@ impl Breaker {
                 Some(Change::Closed)
             }
         }
-    }
-
-    /// Closes it whatever came before: the policy has none any more.
-    pub(super) fn close(&mut self) {
-        self.turn(State::default());
     }
 
     fn turn(&mut self, state: State) {

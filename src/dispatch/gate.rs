@@ -72,12 +72,23 @@ impl Gate {
             inside.breaker = Breaker::restored(&policy.breaker, Some(open), now);
             inside.changed = true;
         }
-        if policy.breaker.failures == 0 && inside.breaker.kept().is_some() {
-            inside.breaker.close();
-            inside.changed = true;
-        }
+        inside.changed |= inside.breaker.follow(&policy.breaker, now);
         if let Some(open) = inside.breaker.kept() {
             tracing::warn!(handler = %self.handler, reason = open.reason, since = %open.since, next_at = %open.until, "its breaker is open: one probe at a time");
+        }
+    }
+
+    /// Keeps to the policy in force now, which may have changed.
+    pub(super) fn follow(&self, policy: &Policy, now: Timestamp) {
+        let mut inside = self.lock();
+        if inside.breaker.follow(&policy.breaker, now) {
+            inside.changed = true;
+            match inside.breaker.kept() {
+                Some(open) => {
+                    tracing::info!(handler = %self.handler, next_at = %open.until, "its breaker waits for less long")
+                }
+                None => tracing::info!(handler = %self.handler, "its breaker closed: it is to have none any more"),
+            }
         }
     }
 

@@ -110,8 +110,9 @@ impl Lanes {
 
     /// Keeps what changed of the breaker, and claims what may begin; how long to wait for the next.
     async fn step(self: &Arc<Self>, places: &mut Places, attempts: &TaskTracker) -> Duration {
-        self.gate.keep(&*self.house.store).await;
         let consumer = self.consumer();
+        self.gate.follow(&consumer.policy, self.house.clock.now());
+        self.gate.keep(&*self.house.store).await;
         let mut free = places.take(consumer.policy.concurrency);
         let leave = self.gate.leave(&consumer.policy, free.len(), self.house.clock.now());
         free.truncate(leave.limit);

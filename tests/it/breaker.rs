@@ -103,3 +103,24 @@ async fn the_first_dead_letter_of_a_cause_and_an_open_breaker_are_told_once_and_
     until("the second is a duplicate", || async { (notices(&app).await == expected([1, 2])).then_some(()) }).await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_reload_without_a_breaker_or_with_shorter_waits_is_in_force_for_one_that_is_open() {
+    for breaker_then in ["{ failures = 0 }", "{ failures = 1, first = \"1ms\", max = \"1ms\" }"] {
+        let receiver = TestReceiver::start().await;
+        receiver.answer_status(503);
+        let with = |policy: &str| {
+            let policy = format!("retry = {{ first = \"1ms\", max = \"1ms\" }}\nbreaker = {policy}");
+            receiver.handler("crm", &policy)
+        };
+        let app = TestApp::with(&with("{ failures = 1, first = \"1h\", max = \"1h\" }")).start().await;
+        app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
+        until("it is open", || async { breaker(&app, "crm").await }).await;
+        receiver.answer_status(200);
+        app.reloaded(&with(breaker_then)).await;
+        app.settled().await;
+        assert_eq!(receiver.received().len(), 2, "{breaker_then}");
+        until("it is closed", || async { breaker(&app, "crm").await.is_none().then_some(()) }).await;
+        app.stop().await;
+    }
+}
