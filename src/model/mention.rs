@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::EventFilter;
 use super::terms::is_spaceless;
 use crate::contract::Envelope;
 
@@ -70,6 +71,14 @@ impl Mention {
             },
             |found| found.certain,
         )
+    }
+
+    /// Whether somebody asks for them who asks for these events.
+    #[must_use]
+    pub fn is_asked_for(&self, filter: &EventFilter) -> bool {
+        let is_the_person = filter.person.as_ref().is_some_and(|person| self.is_in_text(person));
+        let is_in_words = filter.text.as_ref().is_some_and(|text| self.is_inside(&text.to_lowercase()));
+        is_the_person || is_in_words
     }
 
     fn seek(&self, of_person: bool) -> Seek<'_> {

@@ -1,6 +1,9 @@
 //! Forgetting a person or an entity: everything about them goes, and nothing else.
 
-use workhook::model::{DeliveryState, EventFilter, NextStep, Position};
+use workhook::model::{
+    DeliveryState, EventFilter, NewReplay, NextStep, Position, ReplayId, ReplayState, ReplayStep, ReplayTo,
+    ReplayedEvents,
+};
 use workhook::store::{Appended, EventQuery, ForgetAbout, ForgetStep, Forgotten, RejectedQuery};
 
 use crate::bench::{ALL, Bench, at, plan, to};
@@ -141,4 +144,38 @@ pub(crate) async fn what_was_forgotten_is_found_by_no_word(bench: &mut Bench) {
     let filter = EventFilter { person: Some("Jane Doe".to_owned()), ..EventFilter::default() };
     let query = EventQuery { limit: ALL, filter, ..EventQuery::default() };
     assert!(bench.store.events(query).await.unwrap().items.is_empty());
+}
+
+pub(crate) async fn a_replay_that_asks_for_what_is_forgotten_ends_and_goes_with_it(bench: &mut Bench) {
+    bench.stored(&by("Max", 100)).await;
+    let start = async |filter| {
+        let events = ReplayedEvents::Filter(filter);
+        let new = NewReplay { events, to: ReplayTo::SameHandlers, undelivered: false, per_second: None, at: at(5) };
+        bench.store.start_replay(new).await.unwrap().unwrap().id
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let by_name = start(EventFilter { person: some(" jane doe "), ..EventFilter::default() }).await;
+    let by_id = start(EventFilter { person: some("7"), ..EventFilter::default() }).await;
+    let by_words = start(EventFilter { text: some("of Jane Doe"), ..EventFilter::default() }).await;
+    let short = start(EventFilter { entity: some("issue/100"), ..EventFilter::default() }).await;
+    let whole = start(EventFilter { entity: some("leiga/tenant:1/issue/100"), ..EventFilter::default() }).await;
+    let other = start(EventFilter { person: some("Max"), text: some("7"), ..EventFilter::default() }).await;
+    let left = async || -> Vec<ReplayId> {
+        let mut left: Vec<_> = bench.store.replays(ALL).await.unwrap().into_iter().map(|replay| replay.id).collect();
+        left.reverse();
+        left
+    };
+    assert!(bench.store.set_replay(by_name, ReplayState::Stopped, at(6)).await.unwrap());
+    bench.store.forget(ForgetStep { dry_run: true, ..person("Jane Doe") }).await.unwrap();
+    assert_eq!(left().await, [by_name, by_id, by_words, short, whole, other]);
+    bench.store.forget(person("Jane Doe")).await.unwrap();
+    assert_eq!(left().await, [by_id, short, whole, other]);
+    bench.store.forget(entity("leiga/tenant:1/issue/100")).await.unwrap();
+    assert_eq!(left().await, [by_id, other]);
+    bench.store.forget(person("7")).await.unwrap();
+    assert_eq!(left().await, [other]);
+    // Whoever was about to take a step does nothing.
+    let nothing = ReplayStep { events: Vec::new(), asked_before: true, undelivered: false };
+    bench.store.step_replay(by_id, nothing, Position(1), at(7)).await.unwrap();
+    assert_eq!(left().await, [other]);
 }

@@ -201,6 +201,7 @@ macro_rules! conformance {
                 what_is_forgotten_while_it_is_handled_has_no_result_and_its_lane_goes_on
                 a_repetition_of_what_was_forgotten_is_known
                 what_was_forgotten_is_found_by_no_word
+                a_replay_that_asks_for_what_is_forgotten_ends_and_goes_with_it
             );
             conformance!(@room $fixture, model:
                 any_course_of_events_is_as_the_model_says

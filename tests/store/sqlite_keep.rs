@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use workhook::contract::{Accepted, Notice, NoticeKind};
-use workhook::model::{NextStep, Position};
+use workhook::model::{EventFilter, NewReplay, NextStep, Position, ReplayTo, ReplayedEvents};
 use workhook::store::{
     Appended, Config, DiskFree, ForgetAbout, ForgetStep, PruneRequest, SqliteStore, Store, StoreError,
 };
@@ -54,6 +54,15 @@ async fn nothing_of_what_was_forgotten_is_left_in_the_files() {
         if n % 100 == 0 {
             bench.store.catalogue(ALL).await.unwrap();
         }
+    }
+    for person in [&marked, "Max"].into_iter().cycle().take(100) {
+        let filter = EventFilter { person: Some(person.to_owned()), ..EventFilter::default() };
+        let (events, to) = (ReplayedEvents::Filter(filter), ReplayTo::SameHandlers);
+        bench
+            .store
+            .start_replay(NewReplay { events, to, undelivered: false, per_second: None, at: at(0) })
+            .await
+            .unwrap();
     }
     bench.store.reject(Request::new().body(format!("cut off: {marked}")).rejected()).await.unwrap();
     for claimed in bench.claim("crm", 30, at(1)).await.claimed {

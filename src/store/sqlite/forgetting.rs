@@ -22,11 +22,15 @@ pub(super) async fn forget(writer: &Writer, readers: &Readers, step: ForgetStep)
     if dry_run {
         return Ok(found.counts());
     }
+    let replays = found.replays();
     let last = found.counts().through.is_none();
     let forgotten = match found.is_empty() {
         true => found.counts(),
         false => writer.write(move |connection| keep::remove_found(connection, &found)).await?,
     };
+    if replays > 0 {
+        tracing::info!(replays, "replays that asked for what is forgotten ended, and went with it");
+    }
     if last {
         leave_nothing(writer).await?;
     }

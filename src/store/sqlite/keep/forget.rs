@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::super::{deliveries, rows};
 use super::remove;
-use crate::model::{Entity, Mention, Position};
+use crate::model::{Entity, EventFilter, Mention, Position};
 use crate::store::{ForgetAbout, ForgetStep, Forgotten};
 
 /// How many bytes of bodies are searched in one step, beside the last one.
@@ -20,13 +20,19 @@ const MERGE_PAGES: i64 = 128;
 pub(in super::super) struct Found {
     positions: Vec<i64>,
     rejected: Vec<i64>,
+    replays: Vec<i64>,
     through: Option<Position>,
 }
 
 impl Found {
     /// Whether there is nothing to remove.
     pub(in super::super) fn is_empty(&self) -> bool {
-        self.positions.is_empty() && self.rejected.is_empty()
+        self.positions.is_empty() && self.rejected.is_empty() && self.replays.is_empty()
+    }
+
+    /// How many replays asked for it.
+    pub(in super::super) fn replays(&self) -> usize {
+        self.replays.len()
     }
 
     /// What it comes to.
@@ -64,6 +70,10 @@ pub(in super::super) fn find(connection: &Connection, step: &ForgetStep) -> rusq
     }
     if step.after.0 == 0 {
         found.rejected = rejected(connection, &wanted)?;
+    }
+    // Again in the last step: one may have been asked for meanwhile.
+    if step.after.0 == 0 || found.through.is_none() {
+        found.replays = replays(connection, &wanted)?;
     }
     Ok(found)
 }
@@ -114,6 +124,28 @@ fn rejected(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Ve
     Ok(found)
 }
 
+/// The replays whose filter names them, whatever state they are in.
+fn replays(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT id, filter FROM replays WHERE filter IS NOT NULL")?;
+    let mut replays = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = replays.next()? {
+        let filter: EventFilter = rows::from_json(row.get_ref(1)?.as_str()?)?;
+        let is_about = match wanted {
+            Wanted::Person(mention) => mention.is_asked_for(&filter),
+            Wanted::Entity(asked) => filter.entity.is_some_and(|entity| {
+                let entity = entity.trim();
+                Entity::from_stored(entity.to_owned()).is_meant_by(asked)
+                    || Entity::from_stored((*asked).to_owned()).is_meant_by(entity)
+            }),
+        };
+        if is_about {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
 /// Removes what was found, so that nothing of it stays in the pages that it was on.
 pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> rusqlite::Result<Forgotten> {
     overwriting(connection, || {
@@ -133,6 +165,9 @@ pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> 
             }
         }
         deliveries::set_mark(connection, "rejected_bytes", bytes)?;
+        for id in &found.replays {
+            connection.prepare_cached("DELETE FROM replays WHERE id = ?1")?.execute([id])?;
+        }
         Ok(forgotten)
     })
 }
@@ -154,6 +189,11 @@ fn blank(connection: &Connection, found: &Found) -> rusqlite::Result<()> {
     )?;
     for id in &found.rejected {
         rejected.execute([id])?;
+    }
+    let mut replay = connection
+        .prepare_cached("UPDATE replays SET filter = zeroblob(length(CAST(filter AS BLOB))) WHERE id = ?1")?;
+    for id in &found.replays {
+        replay.execute([id])?;
     }
     Ok(())
 }
