@@ -13,19 +13,21 @@ use super::refusals::Refusals;
 use super::{Settings, Upkeep};
 use crate::clock::between;
 use crate::contract::{Accepted, Notice, NoticeKind};
-use crate::store::{RefusalCount, Space, StoreError, TokenUse};
+use crate::store::{RefusalCount, Space, Store, StoreError, TokenUse};
 use crate::telemetry::with_causes;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(30);
 /// How many counts are looked at; more are not kept.
 const REFUSALS_MAX: usize = 10_000;
+/// How many notices wait for the store; the oldest make room.
+const WAITING_MAX: usize = 1000;
 /// Refused tokens are told of once in this time.
 const HOUR_SECONDS: i64 = 3600;
 
 /// Looks until it is told to stop.
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
-    let mut watcher = Watcher::new(upkeep.clock.now());
+    let mut watcher = Watcher::default();
     loop {
         let current = upkeep.settings.now().await.clone();
         if let Err(error) = look(upkeep, &mut watcher, &current).await {
@@ -45,9 +47,9 @@ async fn look(upkeep: &Upkeep, watcher: &mut Watcher, settings: &Settings) -> Re
     };
     for notice in watcher.look(settings, &seen, upkeep.clock.now()) {
         tracing::warn!(notice = %notice.kind.event_name(), "{}", notice.title);
-        upkeep.store.append(Accepted::from(notice)).await?;
+        watcher.waiting.push(notice);
     }
-    Ok(())
+    watcher.tell(&*upkeep.store).await
 }
 
 /// What there is to be seen.
@@ -59,20 +61,41 @@ struct Seen {
 }
 
 /// What was said already.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Watcher {
-    began: Timestamp,
     refusals: Refusals,
-    /// The last request of which a silence was told, by webhook.
-    silent_since: BTreeMap<String, Timestamp>,
+    /// The webhooks of which a silence is to be told.
+    silences: BTreeMap<String, Silence>,
     refused_in: Option<i64>,
     disk_told: bool,
+    /// What is said and not stored yet.
+    waiting: Vec<Notice>,
+}
+
+/// What is known of a webhook.
+#[derive(Debug)]
+struct Silence {
+    /// When it was first seen in the settings.
+    known_since: Timestamp,
+    /// The last request of which a silence was told.
+    told_since: Option<Timestamp>,
 }
 
 impl Watcher {
-    fn new(began: Timestamp) -> Watcher {
-        let refusals = Refusals::default();
-        Watcher { began, refusals, silent_since: BTreeMap::new(), refused_in: None, disk_told: false }
+    /// Stores what was said, so far as it can be; what cannot is tried again the next time.
+    async fn tell(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut all = Ok(());
+        for notice in std::mem::take(&mut self.waiting) {
+            if let Err(error) = store.append(Accepted::from(notice.clone())).await {
+                all = Err(error);
+                self.waiting.push(notice);
+            }
+        }
+        let too_many = self.waiting.len().saturating_sub(WAITING_MAX);
+        for notice in self.waiting.drain(..too_many) {
+            tracing::warn!(notice = notice.title, "a notice was not stored: too many wait");
+        }
+        all
     }
 
     /// What is to be said now.
@@ -85,14 +108,17 @@ impl Watcher {
 
     fn silences(&mut self, settings: &Settings, uses: &[TokenUse], now: Timestamp) -> Vec<Notice> {
         let mut notices = Vec::new();
+        self.silences.retain(|known, _| settings.silences.iter().any(|(webhook, _)| webhook == known));
         for (webhook, silence) in &settings.silences {
+            let known = || Silence { known_since: now, told_since: None };
+            let known = self.silences.entry(webhook.clone()).or_insert_with(known);
             let last = uses.iter().filter(|used| used.webhook == *webhook).map(|used| used.last_at).max();
-            // Without any request it counts from the start.
-            let since = last.unwrap_or(self.began);
-            if between(since, now) < *silence || self.silent_since.get(webhook) == Some(&since) {
+            // Without any request it counts from the start, or from the reload that brought it.
+            let since = last.unwrap_or(known.known_since);
+            if between(since, now) < *silence || known.told_since == Some(since) {
                 continue;
             }
-            self.silent_since.insert(webhook.clone(), since);
+            known.told_since = Some(since);
             let particulars = [
                 ("webhook", json!(webhook)),
                 ("since", json!(since)),
@@ -160,6 +186,8 @@ fn map<const N: usize>(particulars: [(&str, serde_json::Value); N]) -> Map<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Config, SqliteStore};
+    use crate::wake::Wakes;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(minute * 60).unwrap()
@@ -182,13 +210,14 @@ mod tests {
 
     #[test]
     fn a_silence_is_told_once_and_again_after_the_next_request() {
-        let mut watcher = Watcher::new(at(0));
+        let mut watcher = Watcher::default();
         let mut check = |minute, uses: &[TokenUse], expected: &[&str]| {
             let seen = Seen { uses: uses.to_vec(), ..Seen::default() };
             let told: Vec<_> =
                 look(&mut watcher, minute, &seen).into_iter().map(|(_, occurrence)| occurrence).collect();
             assert_eq!(told, expected, "at minute {minute}");
         };
+        check(0, &[], &[]);
         check(59, &[], &[]);
         check(60, &[], &["product/0"]);
         check(61, &[], &[]);
@@ -200,8 +229,44 @@ mod tests {
     }
 
     #[test]
+    fn the_silence_of_a_webhook_that_came_later_counts_from_then() {
+        let mut watcher = Watcher::default();
+        let mut check = |minute, settings: &Settings, expected: &[&str]| {
+            let told = watcher.look(settings, &Seen::default(), at(minute));
+            let told: Vec<_> = told.into_iter().map(|notice| notice.occurrence).collect();
+            assert_eq!(told, expected, "at minute {minute}");
+        };
+        check(0, &Settings::default(), &[]);
+        check(500, &settings(), &[]);
+        check(559, &settings(), &[]);
+        check(560, &settings(), &["product/30000000"]);
+        check(561, &Settings::default(), &[]);
+        check(700, &settings(), &[]);
+        check(760, &settings(), &["product/42000000"]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_stored_is_told_when_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = |name: &str| {
+            let config = Config { path: folder.path().join(name), ..Config::default() };
+            SqliteStore::open(&config, &Wakes::default()).unwrap()
+        };
+        let mut watcher = Watcher::default();
+        look(&mut watcher, 0, &Seen::default());
+        let seen = Seen { space: Space { disk_free: Some(1), ..Space::default() }, ..Seen::default() };
+        watcher.waiting = watcher.look(&settings(), &seen, at(60));
+        assert_eq!(watcher.waiting.len(), 2);
+        let (closed, open) = (store("closed.db"), store("open.db"));
+        closed.close().await;
+        assert!(watcher.tell(&closed).await.is_err());
+        watcher.tell(&open).await.unwrap();
+        assert_eq!((watcher.waiting.len(), open.counts().await.unwrap().events), (0, 2));
+    }
+
+    #[test]
     fn refused_tokens_are_told_once_an_hour() {
-        let mut watcher = Watcher::new(at(0));
+        let mut watcher = Watcher::default();
         let mut check = |minute, count, expected: &[&str]| {
             let refusal = RefusalCount {
                 code: "wrong-token".to_owned(),
@@ -225,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_nearly_full_is_told_once_until_it_is_better() {
-        let mut watcher = Watcher::new(at(0));
+        let mut watcher = Watcher::default();
         let mut check = |minute, disk_free, expected: bool| {
             let seen = Seen { space: Space { disk_free, ..Space::default() }, ..Seen::default() };
             let told = look(&mut watcher, minute, &seen);
