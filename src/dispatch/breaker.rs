@@ -134,6 +134,11 @@ impl Breaker {
         Some(Pass { changes: self.changes })
     }
 
+    /// Whether what came of an attempt says something still.
+    pub(super) fn counts(&self, pass: &Pass) -> bool {
+        pass.changes == self.changes
+    }
+
     /// Takes note of what came of an attempt. `chance` is from 0 to 1.
     #[expect(clippy::needless_pass_by_value, reason = "a pass is good for one attempt")]
     pub(super) fn end(
@@ -144,7 +149,7 @@ impl Breaker {
         now: Timestamp,
         chance: f64,
     ) -> Option<Change> {
-        if pass.changes != self.changes {
+        if !self.counts(&pass) {
             return None;
         }
         match (&mut self.state, came) {

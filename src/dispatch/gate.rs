@@ -12,7 +12,7 @@ use super::breaker::{Breaker, Came, Change, Pass, Room};
 use super::rate::Bucket;
 use super::{Policy, Rate};
 use crate::clock::between;
-use crate::model::{HandlerName, HandlerRecord, OpenBreaker};
+use crate::model::{EventId, HandlerName, HandlerRecord, OpenBreaker, StoredEvent};
 use crate::store::Store;
 use crate::telemetry::with_causes;
 
@@ -33,6 +33,8 @@ struct Inside {
     before: Option<OpenBreaker>,
     breaker: Breaker,
     bucket: Bucket,
+    /// The last event that was not workhook's own and that failed since one was delivered, while the breaker is closed.
+    failed: Option<EventId>,
     /// The breaker changed since it was kept.
     changed: bool,
 }
@@ -120,12 +122,28 @@ impl Gate {
         passes
     }
 
-    /// Takes note of what came of an attempt; the breaker, where it opened by it.
-    pub(super) fn end(&self, policy: &Policy, pass: Pass, came: Came<'_>, now: Timestamp) -> Option<OpenBreaker> {
+    /// Takes note of what came of an attempt to deliver an event. The breaker, where it opened by it, with an event that
+    /// failed; not where all that failed were notices, which tell nothing of themselves.
+    pub(super) fn end(
+        &self,
+        policy: &Policy,
+        pass: Pass,
+        event: &StoredEvent,
+        came: Came<'_>,
+        now: Timestamp,
+    ) -> Option<(OpenBreaker, EventId)> {
         let mut inside = self.lock();
         let before = inside.breaker.kept().cloned();
+        if before.is_none() && inside.breaker.counts(&pass) {
+            match came {
+                Came::Delivered => inside.failed = None,
+                Came::Failed(_) if !event.name.is_own() => inside.failed = Some(event.id),
+                Came::Failed(_) | Came::Throttled | Came::Nothing => {}
+            }
+        }
         let change = inside.breaker.end(&policy.breaker, pass, came, now, fastrand::f64())?;
         inside.changed = true;
+        let failed = inside.failed.take();
         let (handler, after) = (&self.handler, inside.breaker.kept());
         match (change, before, after) {
             (Change::Closed, Some(open), _) => {
@@ -135,7 +153,7 @@ impl Gate {
             (Change::Opened, _, Some(open)) => {
                 let OpenBreaker { failures, until, reason, .. } = open;
                 tracing::warn!(%handler, failures, reason, next_at = %until, "its breaker opened: one probe at a time");
-                return Some(open.clone());
+                return failed.map(|event| (open.clone(), event));
             }
             (Change::Prolonged, _, Some(open)) => {
                 let OpenBreaker { probes, until, reason, .. } = open;

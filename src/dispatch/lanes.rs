@@ -172,7 +172,7 @@ impl Lanes {
         let consumer = self.consumer();
         let now = self.house.clock.now();
         if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
-            self.gate.end(&consumer.policy, pass, Came::Nothing, now);
+            self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now);
             self.give_back(vec![claimed]).await;
             drop(place);
             self.freed.notify_one();
@@ -214,8 +214,8 @@ impl Lanes {
             },
             None => Came::Nothing,
         };
-        if let Some(open) = self.gate.end(policy, pass, came, settlement.at) {
-            self.notices.breaker_open(&claimed.event, &claimed.handler, &open);
+        if let Some((open, event)) = self.gate.end(policy, pass, &claimed.event, came, settlement.at) {
+            self.notices.breaker_open(event, &claimed.handler, &open);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Notices of dispatch: the first dead letter of a cause, and a handler whose breaker opened.
 //!
 //! They are appended like any event, by a task of their own. What always holds: whoever has something to say waits for
-//! nothing; and what becomes of a notice's own deliveries makes no notice.
+//! nothing; and where nothing but deliveries of notices fails, no notice is made of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::contract::{Notice, NoticeKind};
-use crate::model::{Claimed, HandlerName, OpenBreaker, Outcome, StoredEvent};
+use crate::model::{Claimed, EventId, HandlerName, OpenBreaker, Outcome, StoredEvent};
 use crate::store::Store;
 use crate::telemetry::with_causes;
 
@@ -79,11 +79,8 @@ impl Notices {
         self.say_dead(event, handler, None, reason, Vec::new(), at);
     }
 
-    /// Says that a breaker opened, by an attempt to deliver this event.
-    pub(super) fn breaker_open(&self, event: &StoredEvent, handler: &HandlerName, open: &OpenBreaker) {
-        if event.name.is_own() {
-            return;
-        }
+    /// Says that a breaker opened after failures, that of this event among them, which is not a notice itself.
+    pub(super) fn breaker_open(&self, event: EventId, handler: &HandlerName, open: &OpenBreaker) {
         let reason = cut_short(&open.reason);
         self.say(Notice {
             kind: NoticeKind::BreakerOpen,
@@ -94,7 +91,7 @@ impl Notices {
             ),
             particulars: particulars([
                 ("handler", json!(handler.as_str())),
-                ("event", json!(event.id.to_string())),
+                ("event", json!(event.to_string())),
                 ("reason", json!(reason)),
                 ("attempts", json!(open.failures)),
             ]),

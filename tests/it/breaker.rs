@@ -124,3 +124,19 @@ async fn a_reload_without_a_breaker_or_with_shorter_waits_is_in_force_for_one_th
         app.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_breaker_that_a_notice_s_own_delivery_opens_is_told_where_an_event_failed_before() {
+    let (crm, ops) = (TestReceiver::start().await, TestReceiver::start().await);
+    crm.answer_status(404);
+    let breaker = "events = [\"Issue.*\", \"Workhook.*\"]\nbreaker = { failures = 2, first = \"1h\", max = \"1h\" }";
+    let config =
+        format!("{}\n{}", crm.handler("crm", breaker), ops.handler("ops", "events = [\"Workhook.BreakerOpen\"]"));
+    let app = TestApp::with(&config).start().await;
+    app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
+    let told = until("it is told", || async { ops.received().first().cloned() }).await;
+    let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    let (event, first) = (body["data"]["notice"]["event"].as_str(), app.events().await.remove(0).id);
+    assert_eq!((event, crm.received().len()), (Some(first.as_str()), 2));
+    app.stop().await;
+}

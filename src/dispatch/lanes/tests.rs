@@ -9,6 +9,7 @@ use super::super::{BreakerPolicy, Policy, Rate};
 use super::*;
 use crate::handlers::Failure;
 use crate::model::DeliveryState;
+use crate::store::EventQuery;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -143,7 +144,9 @@ async fn what_was_claimed_while_the_breaker_opened_is_given_back_and_does_not_co
     let worker = Worker::new(&bench, &crm, &far_end, &Gates::default());
     let (gate, now) = (&worker.lanes.gate, bench.house.clock.now());
     let pass = gate.begin(&crm.policy, 1, now).remove(0);
-    assert!(gate.end(&crm.policy, pass, Came::Failed("503"), now).is_some());
+    let query = EventQuery { limit: 1, ..EventQuery::default() };
+    let event = bench.house.store.events(query).await.unwrap().items.remove(0).event;
+    assert!(gate.end(&crm.policy, pass, &event, Came::Failed("503"), now).is_some());
     // The loop had asked for leave just before.
     let places = worker.places.lock().await.take(8);
     worker.lanes.claim(&worker.lanes.consumer(), places, &worker.attempts).await;
