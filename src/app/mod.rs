@@ -192,7 +192,7 @@ impl App {
         let observed = ingest::Metrics::new(&mut registry, names, clock.now());
         let store_too = Arc::clone(&store);
         let ingest = Ingest::new(config.ingest.clone(), webhooks, store_too, clock.clone(), health.clone())
-            .observed(observed, traces.clone());
+            .observed(observed.clone(), traces.clone());
         let metrics = dispatch::Metrics::new(&mut registry);
         let admin = admin.telling(registry);
         let changeable = Arc::new(Changeable {
@@ -200,6 +200,7 @@ impl App {
             functions,
             consumers: watch::Sender::new(Arc::new(consumers)),
             rules: ingest.rules(),
+            door: observed,
             upkeep: upkeep.settings(),
             in_force,
             health: health.clone(),

@@ -18,7 +18,7 @@ use crate::config::{Config, ConfigErrors, Mistake};
 use crate::dispatch::Consumer;
 use crate::handlers::rust::Registered;
 use crate::health::{Health, LastReload};
-use crate::ingest::{Rules, RulesInForce};
+use crate::ingest::{self, Rules, RulesInForce};
 use crate::telemetry::{LogLevel, with_causes};
 use crate::upkeep::{self, SettingsInForce};
 
@@ -37,6 +37,7 @@ pub(super) struct Changeable {
     pub(super) functions: Vec<Registered>,
     pub(super) consumers: watch::Sender<Arc<Vec<Consumer>>>,
     pub(super) rules: RulesInForce,
+    pub(super) door: ingest::Metrics,
     pub(super) upkeep: SettingsInForce,
     pub(super) in_force: watch::Sender<Arc<InForce>>,
     pub(super) health: Health,
@@ -132,6 +133,8 @@ impl Reload {
     async fn put_in_force(&self, built: Built, config: &Config) {
         self.house.upkeep.replace(built.upkeep).await;
         self.house.consumers.send_replace(Arc::new(built.consumers));
+        let names: Vec<_> = built.rules.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+        self.house.door.follow(&names, self.house.clock.now());
         self.house.rules.replace(built.rules);
         self.house.in_force.send_replace(Arc::new(built.in_force));
         if let Some(log) = &self.log {

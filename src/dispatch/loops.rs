@@ -89,7 +89,11 @@ impl Loops {
 
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         match ended {
-            Ok((task, ())) => self.running.retain(|_, running| running.task != task),
+            Ok((task, ())) => {
+                for (handler, _) in self.running.extract_if(|_, running| running.task == task) {
+                    self.house.metrics.rest(&handler);
+                }
+            }
             // Nothing in these loops panics by design; if one does, the process must not go on without it.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

@@ -51,10 +51,16 @@ impl Metrics {
         }
     }
 
+    /// Nothing runs any more for a handler, nor will unless it comes back. What was counted stays.
+    pub(super) fn rest(&self, handler: &HandlerName) {
+        self.running.remove(&vec![("handler", handler.to_string())]);
+    }
+
     /// Plans are about to be kept.
     pub(super) fn planning(&self, plans: &[Plan]) -> Planning<'_> {
         let dead = plans.iter().flat_map(|plan| &plan.deliveries).filter(|delivery| delivery.dead.is_some());
-        let dead = dead.map(|delivery| self.of(&delivery.handler).dead_letters).collect();
+        let labels = |handler: &HandlerName| vec![("handler", handler.to_string())];
+        let dead = dead.map(|delivery| self.dead_letters.get_or_create_owned(&labels(&delivery.handler))).collect();
         Planning { metrics: self, events: plans.len() as u64, dead }
     }
 }

@@ -3,9 +3,8 @@
 //! What always holds: a label is a word of this file, a webhook's name from the configuration, or an event's name from
 //! the vendor's list; and what is counted for a request is taken out of its family at the start.
 
-use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -51,7 +50,7 @@ struct Inner {
     in_flight: Arc<AtomicUsize>,
     meter: Meter,
     families: Families,
-    webhooks: Vec<OfWebhook>,
+    webhooks: RwLock<Vec<Arc<OfWebhook>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +61,7 @@ struct Families {
 }
 
 /// What is counted for one webhook.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct OfWebhook {
     name: WebhookName,
     events: Vec<(EventName, Counter)>,
@@ -109,11 +108,7 @@ impl Metrics {
             let outcome = &outcome;
             codes.iter().map(move |code| (*code, outcome(of, code))).collect::<Vec<_>>()
         };
-        let webhooks: Vec<_> = webhooks.into_iter().map(|name| families.of(&name)).collect();
-        for webhook in &webhooks {
-            webhook.last_event.set(now.as_duration().as_secs_f64());
-        }
-        Metrics(Arc::new(Inner {
+        let metrics = Metrics(Arc::new(Inner {
             accepted: outcome("accepted", ""),
             duplicates: outcome("duplicate", ""),
             conflicts: outcome("conflict", ""),
@@ -124,8 +119,22 @@ impl Metrics {
             in_flight,
             meter,
             families,
-            webhooks,
-        }))
+            webhooks: RwLock::default(),
+        }));
+        metrics.follow(&webhooks, now);
+        metrics
+    }
+
+    /// Has these webhooks told and no others. For one that is new, it counts as if its last event had come now.
+    pub fn follow(&self, names: &[WebhookName], now: Timestamp) {
+        let families = &self.0.families;
+        let mut webhooks = self.0.webhooks.write().unwrap_or_else(PoisonError::into_inner);
+        for gone in webhooks.iter().filter(|known| !names.contains(&known.name)) {
+            families.remove(gone);
+        }
+        let before = std::mem::take(&mut *webhooks);
+        let known = |name: &WebhookName| before.iter().find(|known| known.name == *name).cloned();
+        *webhooks = names.iter().map(|name| known(name).unwrap_or_else(|| Arc::new(families.of(name, now)))).collect();
     }
 
     /// What counts the bytes of bodies that are held.
@@ -155,8 +164,10 @@ impl Metrics {
 
     /// What an accepted request will be counted by, once the store has said what it was.
     pub(super) fn of(&self, accepted: &Accepted) -> Acknowledged<'_> {
-        let known = self.0.webhooks.iter().find(|known| known.name == *accepted.webhook());
-        let webhook = known.map_or_else(|| Cow::Owned(self.0.families.of(accepted.webhook())), Cow::Borrowed);
+        let webhooks = self.0.webhooks.read().unwrap_or_else(PoisonError::into_inner);
+        let known = webhooks.iter().find(|known| known.name == *accepted.webhook()).cloned();
+        // A webhook that was taken out meanwhile is not told any more.
+        let webhook = known.unwrap_or_else(|| Arc::new(OfWebhook::untold(accepted.webhook())));
         let event = webhook.events.iter().position(|(name, _)| name == accepted.name());
         let received = accepted.received_at().as_duration().as_secs_f64();
         Acknowledged { inner: &self.0, webhook, event, received, again: accepted.retry_num() > 0 }
@@ -167,7 +178,7 @@ impl Metrics {
 #[derive(Debug)]
 pub(super) struct Acknowledged<'a> {
     inner: &'a Inner,
-    webhook: Cow<'a, OfWebhook>,
+    webhook: Arc<OfWebhook>,
     event: Option<usize>,
     received: f64,
     again: bool,
@@ -193,16 +204,36 @@ impl Acknowledged<'_> {
 }
 
 impl Families {
-    fn of(&self, name: &WebhookName) -> OfWebhook {
+    fn of(&self, name: &WebhookName, now: Timestamp) -> OfWebhook {
         let webhook = || ("webhook", name.as_str().to_owned());
+        let last_event = self.last_event.get_or_create_owned(&vec![webhook()]);
+        last_event.set(now.as_duration().as_secs_f64());
         let events = |event: &str| self.events.get_or_create_owned(&vec![webhook(), ("event", event.to_owned())]);
         OfWebhook {
             name: name.clone(),
             events: EventName::known().map(|event| (event.clone(), events(&event.to_string()))).collect(),
             others: events(OTHER),
             retries: self.retries.get_or_create_owned(&vec![webhook()]),
-            last_event: self.last_event.get_or_create_owned(&vec![webhook()]),
+            last_event,
         }
+    }
+
+    fn remove(&self, gone: &OfWebhook) {
+        let webhook = || ("webhook", gone.name.as_str().to_owned());
+        let names = gone.events.iter().map(|(event, _)| event.to_string()).chain([OTHER.to_owned()]);
+        for event in names {
+            self.events.remove(&vec![webhook(), ("event", event)]);
+        }
+        self.retries.remove(&vec![webhook()]);
+        self.last_event.remove(&vec![webhook()]);
+    }
+}
+
+impl OfWebhook {
+    /// Counts what nobody asks for.
+    fn untold(name: &WebhookName) -> OfWebhook {
+        let (others, retries, last_event) = Default::default();
+        OfWebhook { name: name.clone(), events: Vec::new(), others, retries, last_event }
     }
 }
 
@@ -212,6 +243,7 @@ mod tests {
     use crate::contract::sample::accepted;
     use crate::contract::{Brand, Refusal};
     use crate::ingest::answer::Shed;
+    use crate::model::{EventId, Position};
 
     #[test]
     fn every_code_that_a_request_is_turned_away_with_has_a_counter() {
@@ -239,12 +271,32 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_came_later_is_counted_like_any_other() {
+    fn a_webhook_is_told_from_when_it_comes_until_it_goes() {
         let mut registry = Registry::default();
-        let metrics = Metrics::new(&mut registry, Vec::new(), Timestamp::UNIX_EPOCH);
-        let duplicate = Appended::Duplicate { id: None, conflict: false };
-        metrics.of(&accepted("{}")).count(&duplicate, Duration::ZERO);
-        assert!(registry.open_metrics().contains(r#"workhook_sender_retries_total{webhook="product"} 0"#));
-        assert_eq!((metrics.0.duplicates.get(), metrics.0.accepted.get()), (1, 0));
+        let name = |name: &str| WebhookName::parse(name).unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let metrics = Metrics::new(&mut registry, vec![name("old")], at(100));
+        let stored = Appended::Stored { id: EventId::from_bytes([0; 16]), position: Position(1) };
+        let count = || metrics.of(&accepted("{}")).count(&stored, Duration::ZERO);
+        let of = |webhook: &str| {
+            let text = registry.open_metrics();
+            let of = |line: &&str| line.contains(&format!("webhook=\"{webhook}\"")) && !line.ends_with(" 0");
+            text.lines().filter(of).map(str::to_owned).collect::<Vec<_>>()
+        };
+        count();
+        assert!(of("product").is_empty(), "it is not there yet");
+        metrics.follow(&[name("old"), name("product")], at(200));
+        let since = |webhook: &str, second: u32| {
+            format!("workhook_last_event_timestamp_seconds{{webhook=\"{webhook}\"}} {second}.0")
+        };
+        assert_eq!((of("old"), of("product")), (vec![since("old", 100)], vec![since("product", 200)]));
+        count();
+        assert_eq!(of("product").len(), 2);
+        metrics.follow(&[name("product")], at(300));
+        assert_eq!((of("old").len(), of("product").len()), (0, 2));
+        metrics.follow(&[], at(400));
+        count();
+        assert!(!registry.open_metrics().contains("webhook=\""));
+        assert_eq!(metrics.0.accepted.get(), 3);
     }
 }

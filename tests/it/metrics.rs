@@ -48,6 +48,30 @@ async fn only_whoever_has_the_credential_is_told() {
 }
 
 #[tokio::test]
+async fn webhooks_and_handlers_are_told_for_as_long_as_they_are_configured() {
+    let receiver = TestReceiver::start().await;
+    let with = |name: &str| {
+        let webhook = format!("[[webhook]]\nname = \"{name}\"\ntokens = [\"token-of-{name}\"]\n");
+        format!("{webhook}{}", receiver.handler(name, ""))
+    };
+    let app = TestApp::with(&with("old")).start().await;
+    app.reloaded(&with("new")).await;
+    let of = async |family: &str, label: &str| -> Vec<(String, f64)> {
+        let samples = scrape(&app).await.samples.into_iter().filter(|sample| sample.name == family);
+        samples.map(|sample| (sample.labels[label].clone(), sample.value)).collect()
+    };
+    let mut last = of("workhook_last_event_timestamp_seconds", "webhook").await;
+    last.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(last.iter().map(|(webhook, _)| webhook.as_str()).collect::<Vec<_>>(), ["new", "product"]);
+    assert!(last.iter().all(|(_, at)| *at > 1_700_000_000.0), "{last:?}");
+    until("the old handler's loop has ended", || async {
+        let running = of("workhook_attempts_running", "handler").await;
+        running.iter().map(|(handler, _)| handler.as_str()).eq(["new"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_counted_is_what_was_sent() {
     let app = TestApp::with("").start().await;
     for n in 1..=3 {
