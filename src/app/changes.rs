@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::config::{Config, ConfiguredHandler, ConfiguredWebhook, KindConfig};
-use crate::secret::Secret;
+use crate::handlers::command;
+use crate::handlers::http::{self, Proxy};
+use crate::secret::Fingerprint;
 
 /// What a reload changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,8 +49,8 @@ impl Changes {
 
 impl Changed {
     /// Compares lists of names and of what is set.
-    fn between(before: &[(String, String)], after: &[(String, String)]) -> Changed {
-        let find = |list: &[(String, String)], name: &str| list.iter().position(|(own, _)| own == name);
+    fn between(before: &[(String, Set)], after: &[(String, Set)]) -> Changed {
+        let find = |list: &[(String, Set)], name: &str| list.iter().position(|(own, _)| own == name);
         let mut changed = Changed::default();
         for (name, set) in after {
             match find(before, name) {
@@ -85,26 +87,39 @@ impl fmt::Display for Changes {
     }
 }
 
-/// A handler's name, and everything that is set about it. The second is to be compared and never to be shown.
-fn handler(configured: &ConfiguredHandler) -> (String, String) {
-    let ConfiguredHandler { name, route, policy, kind, line: _ } = configured;
-    let mut set = format!("{route:?} {policy:?} {kind:?}");
-    // What is secret says nothing of itself.
-    let secrets: Vec<&[u8]> = match kind {
-        KindConfig::Http(config) => config.headers.iter().map(|(_, value)| value.as_bytes()).collect(),
-        KindConfig::Command(config) => config.env.iter().map(|(_, value)| value.expose().as_bytes()).collect(),
-        KindConfig::Log | KindConfig::Rust => Vec::new(),
-    };
-    for secret in secrets {
-        set.push_str(&format!("\n{secret:?}"));
-    }
-    (name.to_string(), set)
+/// Everything that is set about something, to be compared and never to be shown. What is secret says nothing of itself,
+/// and is compared by its hash.
+#[derive(PartialEq)]
+struct Set {
+    open: String,
+    secret: Vec<Option<Fingerprint>>,
 }
 
-/// A webhook's name, and everything that is set about it. The second is to be compared and never to be shown.
-fn webhook(configured: &ConfiguredWebhook) -> (String, String) {
-    let tokens: Vec<_> = configured.tokens.iter().map(Secret::expose).collect();
-    (configured.webhook.name.to_string(), format!("{:?} {tokens:?}", configured.webhook))
+fn handler(configured: &ConfiguredHandler) -> (String, Set) {
+    let ConfiguredHandler { name, route, policy, kind, line: _ } = configured;
+    let of = |secret: &[u8]| Some(Fingerprint::of(secret));
+    let secret = match kind {
+        KindConfig::Http(http::Config { url: _, headers, authorities, client_certificate, proxy }) => {
+            let headers = headers.iter().map(|(_, value)| of(value.as_bytes()));
+            let files = [
+                authorities.as_ref().map(|authorities| authorities.fingerprint().clone()),
+                client_certificate.as_ref().map(|certificate| certificate.fingerprint().clone()),
+                proxy.as_ref().map(Proxy::fingerprint),
+            ];
+            headers.chain(files).collect()
+        }
+        KindConfig::Command(command::Config { program: _, arguments: _, folder: _, env, exit_codes: _ }) => {
+            env.iter().map(|(_, value)| of(value.expose().as_bytes())).collect()
+        }
+        KindConfig::Log | KindConfig::Rust => Vec::new(),
+    };
+    (name.to_string(), Set { open: format!("{route:?} {policy:?} {kind:?}"), secret })
+}
+
+fn webhook(configured: &ConfiguredWebhook) -> (String, Set) {
+    let ConfiguredWebhook { webhook, tokens, silence } = configured;
+    let secret = tokens.iter().map(|token| Some(Fingerprint::of(token.expose().as_bytes()))).collect();
+    (webhook.name.to_string(), Set { open: format!("{webhook:?} {silence:?}"), secret })
 }
 
 fn settings(before: &Config, after: &Config) -> Vec<String> {
@@ -150,10 +165,37 @@ mod tests {
         let webhook = |secret: &str| format!("[[webhook]]\nname = \"a\"\ntokens = [\"env:{secret}\"]");
         check(&webhook("OLD"), &webhook("NEW"), "webhooks changed: a");
         check("", &webhook("NEW"), "webhooks added: a");
+        check(&webhook("NEW"), &format!("{}\nsilence = \"12h\"", webhook("NEW")), "webhooks changed: a");
         check(
             "[admin]\ntoken = \"env:OLD\"",
             "[admin]\ntoken = \"env:NEW\"\n[log]\nlevel = \"debug\"",
             "settings changed: admin.token, log.level",
         );
+    }
+
+    #[test]
+    fn another_proxy_program_s_variable_or_certificate_is_a_change_though_none_of_it_is_shown() {
+        let with = |key: &str, value: &str| {
+            let handler = http("a", &format!("x\"\n{key} = {value}"));
+            handler.replace("http://a/", "https://a/")
+        };
+        let changed = "handlers changed: a";
+        check(&with("proxy", "\"http://u:secret-1@p\""), &with("proxy", "\"http://u:secret-2@p\""), changed);
+        let program = |secret: &str| {
+            format!(
+                "[[handler]]\nname = \"a\"\nkind = \"command\"\ncommand = [\"/bin/sh\"]\nenv = {{ A = \"env:{secret}\" }}"
+            )
+        };
+        check(&program("OLD"), &program("NEW"), changed);
+        let made = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (one, other) = (made(), made());
+        let authority = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| with("ca", &format!("'''{}'''", made.cert.pem()));
+        check(&authority(&one), &authority(&other), changed);
+        check(&authority(&one), &authority(&one), "nothing");
+        let client = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+            let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+            with("client_cert", &format!("'''{chain}'''\nclient_key = '''{key}'''"))
+        };
+        check(&client(&one), &client(&other), changed);
     }
 }

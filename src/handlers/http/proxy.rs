@@ -5,6 +5,8 @@ use std::fmt;
 use reqwest::Url;
 use thiserror::Error;
 
+use crate::secret::Fingerprint;
+
 /// A proxy's address, with the credentials in it.
 #[derive(Clone)]
 pub struct Proxy(Url);
@@ -37,6 +39,12 @@ impl Proxy {
             return Err(ProxyError::More);
         }
         Ok(Proxy(url))
+    }
+
+    /// What tells it from others.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.0.as_str().as_bytes())
     }
 
     /// For every request.

@@ -7,6 +7,8 @@ use std::fmt;
 use reqwest::{Certificate, Client, ClientBuilder, Identity};
 use thiserror::Error;
 
+use crate::secret::Fingerprint;
+
 /// What the text of a private key has, in whatever form the key is.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 /// What it has where a passphrase is needed to read it.
@@ -34,7 +36,10 @@ pub enum TlsError {
 
 /// The authorities that the far end's certificate may come from.
 #[derive(Clone)]
-pub struct Authorities(Vec<Certificate>);
+pub struct Authorities {
+    certificates: Vec<Certificate>,
+    fingerprint: Fingerprint,
+}
 
 /// A certificate with those that it rests on, in PEM.
 #[derive(Clone)]
@@ -46,7 +51,10 @@ pub struct Key(String);
 
 /// What the far end knows the handler by.
 #[derive(Clone)]
-pub struct ClientCertificate(Identity);
+pub struct ClientCertificate {
+    identity: Identity,
+    fingerprint: Fingerprint,
+}
 
 impl Authorities {
     /// Reads one or several certificates.
@@ -56,11 +64,17 @@ impl Authorities {
     pub fn parse(pem: &str) -> Result<Authorities, TlsError> {
         let certificates = certificates(pem, "\"file:/etc/ssl/our-ca.pem\"")?;
         builder_of(&certificates).build().map_err(|_| TlsError::BadCertificate)?;
-        Ok(Authorities(certificates))
+        Ok(Authorities { certificates, fingerprint: Fingerprint::of(pem.as_bytes()) })
+    }
+
+    /// What tells them from others.
+    #[must_use]
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
     }
 
     pub(super) fn into_certificates(self) -> Vec<Certificate> {
-        self.0
+        self.certificates
     }
 }
 
@@ -97,11 +111,17 @@ impl ClientCertificate {
         let pem = format!("{}\n{}", chain.0, key.0);
         let identity = Identity::from_pem(pem.as_bytes()).map_err(|_| TlsError::DoNotFit)?;
         builder_of(&[]).identity(identity.clone()).build().map_err(|_| TlsError::DoNotFit)?;
-        Ok(ClientCertificate(identity))
+        Ok(ClientCertificate { identity, fingerprint: Fingerprint::of(pem.as_bytes()) })
+    }
+
+    /// What tells it from others.
+    #[must_use]
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
     }
 
     pub(super) fn into_identity(self) -> Identity {
-        self.0
+        self.identity
     }
 }
 
@@ -117,7 +137,7 @@ fn certificates(pem: &str, example: &'static str) -> Result<Vec<Certificate>, Tl
 
 impl fmt::Debug for Authorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Authorities({})", self.0.len())
+        write!(f, "Authorities({})", self.certificates.len())
     }
 }
 
