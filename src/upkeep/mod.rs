@@ -14,6 +14,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch::{Receiver, Sender};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 
@@ -39,17 +40,29 @@ pub struct Settings {
 
 /// The settings in force. Copies share them.
 #[derive(Debug, Clone)]
-pub struct SettingsInForce(Arc<RwLock<Settings>>);
+pub struct SettingsInForce {
+    settings: Arc<RwLock<Settings>>,
+    changed: Sender<()>,
+}
 
 impl SettingsInForce {
     /// What holds now, and for as long as this is held.
     async fn now(&self) -> RwLockReadGuard<'_, Settings> {
-        self.0.read().await
+        self.settings.read().await
+    }
+
+    /// Waits for a time, or until others were put in force since this was seen last; whether to go on.
+    async fn wait(&self, seen: &mut Receiver<()>, time: Duration, stop: &CancellationToken) -> bool {
+        tokio::select! {
+            go_on = pace::wait(time, stop) => go_on,
+            Ok(()) = seen.changed() => true,
+        }
     }
 
     /// Puts others in force, as soon as the step under way has ended. When the future is dropped before, nothing changes.
     pub async fn replace(&self, settings: Settings) {
-        *self.0.write().await = settings;
+        *self.settings.write().await = settings;
+        self.changed.send_replace(());
     }
 }
 
@@ -66,7 +79,12 @@ impl Upkeep {
     /// Upkeep that does not run yet.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, wakes: Wakes, settings: Settings) -> Upkeep {
-        Upkeep { store, clock, wakes, settings: SettingsInForce(Arc::new(RwLock::new(settings))) }
+        Upkeep {
+            store,
+            clock,
+            wakes,
+            settings: SettingsInForce { settings: Arc::new(RwLock::new(settings)), changed: Sender::new(()) },
+        }
     }
 
     /// Where other settings are put in while it runs.

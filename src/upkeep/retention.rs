@@ -21,12 +21,13 @@ const KEY_STEPS: usize = 20;
 /// Removes until it is told to stop.
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     let mut round = Round::new(upkeep, stop);
+    let mut seen = upkeep.settings.changed.subscribe();
     loop {
         let now = upkeep.clock.now();
         if let Err(error) = round.run(now).await {
             tracing::warn!(error = with_causes(&error), "old events cannot be removed until the store is available");
         }
-        if !wait(EVERY, stop).await {
+        if !upkeep.settings.wait(&mut seen, EVERY, stop).await {
             return;
         }
     }
@@ -173,7 +174,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::contract::sample::accepted;
     use crate::model::{HandlerName, NewDelivery, Plan};
-    use crate::store::{Config, SqliteStore, Store};
+    use crate::store::{Config, EventQuery, SqliteStore, Store};
     use crate::wake::Wakes;
 
     const MIB: u64 = 1 << 20;
@@ -263,5 +264,28 @@ mod tests {
         other.execute_batch("ROLLBACK").unwrap();
         replaced.await;
         assert_eq!(step.await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_go_until_the_store_is_no_larger_than_its_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let upkeep = upkeep(0, &config(&folder)).await;
+        for issue in 0..100 {
+            let body = format!(r#"{{"data":{{"issue":{{"id":{issue}}}}},"filler":"{}"}}"#, "x".repeat(40_000));
+            upkeep.store.append(accepted(body)).await.unwrap();
+        }
+        let plan = |position| Plan { position, deliveries: Vec::new(), not_routed: Vec::new() };
+        let unplanned = upkeep.store.unplanned(100).await.unwrap();
+        let plans = unplanned.iter().map(|event| plan(event.position)).collect();
+        upkeep.store.plan(plans, Timestamp::UNIX_EPOCH).await.unwrap();
+        let before = upkeep.store.space().await.unwrap().used;
+        upkeep.settings().replace(Settings { max_size: Some(before / 2), ..Settings::default() }).await;
+        let stop = CancellationToken::new();
+        Round::new(&upkeep, &stop).run(Timestamp::UNIX_EPOCH).await.unwrap();
+        let (used, events) = (upkeep.store.space().await.unwrap().used, upkeep.store.counts().await.unwrap().events);
+        assert!(used <= before / 2 && (10..60).contains(&events), "{before} {used} {events}");
+        let left = upkeep.store.events(EventQuery { limit: 100, ..EventQuery::default() }).await.unwrap().items;
+        assert_eq!(left[0].event.position, Position(100), "the newest stays");
+        assert_eq!(left.len() as u64, events);
     }
 }

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;
 
-use super::pace::wait;
 use super::refusals::Refusals;
 use super::{Settings, Upkeep};
 use crate::clock::between;
@@ -28,12 +27,13 @@ const HOUR_SECONDS: i64 = 3600;
 /// Looks until it is told to stop.
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     let mut watcher = Watcher::default();
+    let mut seen = upkeep.settings.changed.subscribe();
     loop {
         let current = upkeep.settings.now().await.clone();
         if let Err(error) = look(upkeep, &mut watcher, &current).await {
             tracing::warn!(error = with_causes(&error), "notices wait until the store is available");
         }
-        if !wait(EVERY, stop).await {
+        if !upkeep.settings.wait(&mut seen, EVERY, stop).await {
             return;
         }
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Barrier;
 use workhook::admin::api::wire;
 use workhook::app::ReloadError;
+use workhook::clock::Clock;
 use workhook::contract::Brand;
 use workhook::model::DeliveryId;
 use workhook::{Any, Context, Event};
@@ -287,4 +289,20 @@ async fn of_two_reloads_the_last_one_wins_and_none_is_made_while_it_stops() {
     let (reload, config) = (app.reload.clone(), app.read("").unwrap());
     app.stop().await;
     assert!(matches!(reload.apply(config).await, Err(ReloadError::Stopping)));
+}
+
+#[tokio::test]
+async fn another_rate_is_in_force_at_once() {
+    let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
+    let receiver = TestReceiver::start().await;
+    let with = |rate: &str| receiver.handler("crm", &format!("ordered = false\nrate = \"{rate}\""));
+    let app = TestApp::with(&with("1/h")).clock(&clock).start().await;
+    for _ in 0..3 {
+        app.send(post()).await;
+    }
+    until("one is delivered", || async { (receiver.received().len() == 1).then_some(()) }).await;
+    app.reloaded(&with("1000/s")).await;
+    clock.advance(Duration::from_secs(1));
+    app.settled().await;
+    assert_eq!(receiver.received().len(), 3);
 }

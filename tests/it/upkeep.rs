@@ -104,3 +104,58 @@ async fn each_token_s_uses_are_counted_whatever_came_of_the_requests() {
     assert_eq!([of(0), of(1)], [("rotating", OLD, 1), ("rotating", NEW, 3)]);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_nearly_full_becomes_an_event_that_a_handler_gets() {
+    let receiver = TestReceiver::start().await;
+    let handler = receiver.handler("people", "events = [\"Workhook.DiskFull\"]");
+    let config = format!("[store]\nmin_free = \"100MiB\"\n{handler}");
+    let app = TestApp::with(&config).disk(DiskFree::told_by(|_| Some(150 << 20))).start().await;
+    let told = until("the notice", || async { receiver.received().first().cloned() }).await;
+    let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    let free = &body["data"]["notice"]["disk_free_bytes"];
+    assert_eq!((&body["type"], free), (&"Workhook.DiskFull".into(), &(150 << 20).into()));
+    app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_tokens_become_an_event_that_a_handler_gets() {
+    let receiver = TestReceiver::start().await;
+    let config = receiver.handler("people", "events = [\"Workhook.RefusedTokens\"]");
+    let app = TestApp::with(&config).clock(&clock()).start().await;
+    let told = until("the notice", || async {
+        for _ in 0..10 {
+            let refused =
+                Post::new(Brand::Leiga, "Issue.Update").set("Token", "no-token-of-ours").send(app.public).await;
+            assert_eq!(refused.status, 401);
+        }
+        // It looks once more when the settings were read again.
+        app.reloaded(&config).await;
+        receiver.received().first().cloned()
+    })
+    .await;
+    let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    let notice = &body["data"]["notice"];
+    assert_eq!((&body["type"], &notice["addresses"][0]), (&"Workhook.RefusedTokens".into(), &"127.0.0.1".into()));
+    assert!(notice["count"].as_u64().is_some_and(|count| count >= 25), "{notice}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_that_a_reload_sets_is_told() {
+    let (clock, receiver) = (clock(), TestReceiver::start().await);
+    let handler = receiver.handler("people", "events = [\"Workhook.Silence\"]");
+    let with =
+        |silence: &str| format!("[[webhook]]\nname = \"nightly\"\ntokens = [\"nightly-token\"]\n{silence}\n{handler}");
+    let app = TestApp::with(&with("silence = \"30d\"")).clock(&clock).start().await;
+    app.send(Post::new(Brand::Leiga, "Issue.Update").set("Token", "nightly-token")).await;
+    until("the use is counted", || async { (!app.store.token_uses().await.unwrap().is_empty()).then_some(()) }).await;
+    clock.advance(13 * HOUR);
+    let changes = app.reloaded(&with("silence = \"12h\"")).await;
+    assert_eq!(changes.to_string(), "webhooks changed: nightly");
+    let told = until("the notice", || async { receiver.received().first().cloned() }).await;
+    let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(body["data"]["notice"]["webhook"], "nightly");
+    app.stop().await;
+}
