@@ -58,8 +58,33 @@ pub struct Forgotten {
     pub events: u64,
     /// How many rejected requests.
     pub rejected: u64,
-    /// The last event that was looked at; `None` at the end.
+    /// The last event that was looked at; `None` at the end, when nothing is left to do.
     pub through: Option<Position>,
+    /// Where something that was forgotten, now or before, may still be; said by dry runs, and behind the last event.
+    pub left: Option<Left>,
+}
+
+/// Where something that was removed may still be in the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// In what events are found by, and in the two others.
+    Catalogue,
+    /// In pages that are not in use, and in the log.
+    FreePages,
+    /// In the write-ahead log, which stays while somebody reads it.
+    Log,
+}
+
+impl Left {
+    /// Its name: `catalogue`, `free_pages`, `log`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Left::Catalogue => "catalogue",
+            Left::FreePages => "free_pages",
+            Left::Log => "log",
+        }
+    }
 }
 
 /// How much room the store takes, and how much there is.

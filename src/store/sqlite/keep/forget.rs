@@ -1,25 +1,24 @@
 //! Forgetting somebody or something: found on a connection that reads, removed on the one that writes.
 //!
-//! What always holds: what was removed is overwritten, in the database and in the catalogue's own tables; the
-//! write-ahead log is emptied afterwards by whoever calls.
+//! What always holds: what was removed is overwritten where it stood, and a mark says that cleaning is due.
 
 use rusqlite::{Connection, params};
 
 use super::super::{deliveries, rows};
+use super::clean::{is_due, overwriting};
 use super::remove;
 use crate::model::{Entity, Mention, Position};
 use crate::store::{ForgetAbout, ForgetStep, Forgotten};
 
 /// How many bytes of bodies are searched in one step, beside the last one.
 const BYTES_MAX: usize = 8 << 20;
-/// How many pages of the catalogue are written anew in one step.
-const MERGE_PAGES: i64 = 128;
 
 /// What a step is to remove.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Found {
     positions: Vec<i64>,
     rejected: Vec<i64>,
+    last: i64,
     through: Option<Position>,
 }
 
@@ -31,14 +30,20 @@ impl Found {
 
     /// What it comes to.
     pub(in super::super) fn counts(&self) -> Forgotten {
-        Forgotten { events: self.positions.len() as u64, rejected: self.rejected.len() as u64, through: self.through }
+        let (events, rejected) = (self.positions.len() as u64, self.rejected.len() as u64);
+        Forgotten { events, rejected, through: self.through, left: None }
+    }
+
+    /// The last event that was looked at.
+    pub(in super::super) fn last(&self) -> Position {
+        Position(self.last)
     }
 }
 
 /// Finds what a step is to remove. Events never change, so that it is right for as long as they are there.
 pub(in super::super) fn find(connection: &Connection, step: &ForgetStep) -> rusqlite::Result<Found> {
     let wanted = Wanted::of(&step.about);
-    let mut found = Found::default();
+    let mut found = Found { last: step.after.0, ..Found::default() };
     let mut statement = connection
         .prepare_cached("SELECT position, entity, body FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")?;
     let mut events = statement.query(params![step.after.0, rows::limit(step.limit)])?;
@@ -57,6 +62,7 @@ pub(in super::super) fn find(connection: &Connection, step: &ForgetStep) -> rusq
             found.positions.push(position);
         }
         looked_at += 1;
+        found.last = position;
         if looked_at == step.limit || bytes >= BYTES_MAX {
             found.through = Some(Position(position));
             break;
@@ -133,6 +139,7 @@ pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> 
             }
         }
         deliveries::set_mark(connection, "rejected_bytes", bytes)?;
+        is_due(connection)?;
         Ok(forgotten)
     })
 }
@@ -156,28 +163,4 @@ fn blank(connection: &Connection, found: &Found) -> rusqlite::Result<()> {
         rejected.execute([id])?;
     }
     Ok(())
-}
-
-/// Writes a part of the catalogue anew without what was removed from it, which until then is only marked as such;
-/// whether there is more.
-pub(in super::super) fn merge_catalogue(connection: &Connection) -> rusqlite::Result<bool> {
-    overwriting(connection, || {
-        let before = connection.total_changes();
-        // A negative number has all of it merged into one.
-        connection.prepare_cached("INSERT INTO terms (terms, rank) VALUES ('merge', ?1)")?.execute([-MERGE_PAGES])?;
-        // The statement itself counts as one.
-        Ok(connection.total_changes() - before > 1)
-    })
-}
-
-/// Has pages overwritten that are given up, while something is done.
-fn overwriting<T>(connection: &Connection, work: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    secure_delete(connection, "ON")?;
-    let done = work();
-    secure_delete(connection, "FAST")?;
-    done
-}
-
-fn secure_delete(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(&format!("PRAGMA secure_delete = {mode}"))?.query([])?.next().map(drop)
 }
