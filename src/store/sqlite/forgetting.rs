@@ -16,6 +16,8 @@ use crate::store::{ForgetStep, Forgotten, Left, StoreError};
 
 /// How long one call goes on with cleaning.
 const CLEAN_FOR: Duration = Duration::from_secs(2);
+/// How many times as long as a piece took the writer is left alone after it.
+const PAUSE: u32 = 2;
 /// How often one call tries to empty the log while somebody reads it, and the pause between.
 const EMPTY_TRIES: usize = 5;
 const EMPTY_PAUSE: Duration = Duration::from_millis(100);
@@ -50,13 +52,25 @@ pub(super) async fn forget(
 
 /// Takes what was removed by any step out of the catalogue, the free pages and the log; where it may still be.
 async fn clean(writer: &Writer) -> Result<Option<Left>, StoreError> {
+    match pieces(|| writer.write(keep::clean)).await? {
+        Some(Left::Log) => empty_log(writer).await,
+        left => Ok(left),
+    }
+}
+
+/// Does a piece after another, with a pause after each, until only the log is left or the time is over.
+async fn pieces<F>(piece: impl Fn() -> F) -> Result<Option<Left>, StoreError>
+where
+    F: Future<Output = Result<Option<Left>, StoreError>>,
+{
     let until = Instant::now() + CLEAN_FOR;
     loop {
-        match writer.write(keep::clean).await? {
-            Some(Left::Log) => return empty_log(writer).await,
-            left if left.is_none() || Instant::now() >= until => return Ok(left),
-            _ => {}
+        let began = Instant::now();
+        let left = piece().await?;
+        if matches!(left, None | Some(Left::Log)) || Instant::now() >= until {
+            return Ok(left);
         }
+        sleep((began.elapsed() * PAUSE).min(CLEAN_FOR)).await;
     }
 }
 
@@ -68,4 +82,25 @@ async fn empty_log(writer: &Writer) -> Result<Option<Left>, StoreError> {
         sleep(EMPTY_PAUSE).await;
     }
     Ok(Some(Left::Log))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn cleaning_has_a_third_of_the_writer_s_time_and_ends_in_time() {
+        let done = Cell::new(0);
+        let piece = || async {
+            done.set(done.get() + 1);
+            sleep(Duration::from_millis(10)).await;
+            Ok(Some(Left::Catalogue))
+        };
+        let began = Instant::now();
+        assert_eq!(pieces(piece).await.unwrap(), Some(Left::Catalogue));
+        assert!((60..=70).contains(&done.get()), "{} pieces of 10 ms", done.get());
+        assert!(began.elapsed() < CLEAN_FOR * 2);
+    }
 }

@@ -12,7 +12,7 @@ use crate::store::Left;
 /// Says what comes next.
 const MARK: &str = "cleaning";
 /// How many pages of the catalogue are written anew in one piece.
-const MERGE_PAGES: i64 = 128;
+const MERGE_PAGES: i64 = 32;
 
 /// Where something that was removed may still be.
 pub(in super::super) fn left(connection: &Connection) -> rusqlite::Result<Option<Left>> {
