@@ -58,6 +58,8 @@ pub struct Forgotten {
     pub events: u64,
     /// How many rejected requests.
     pub rejected: u64,
+    /// How many bodies of duplicates, of events that are about another entity and stay; each is empty then.
+    pub bodies: u64,
     /// The last event that was looked at; `None` at the end, when nothing is left to do.
     pub through: Option<Position>,
     /// Where something that was forgotten, now or before, may still be; said by dry runs, and behind the last event.

@@ -51,7 +51,7 @@ impl Forget {
             self.tell(&would, "would be forgotten");
             return Ok(());
         }
-        if would.events + would.rejected > 0 {
+        if would.events + would.rejected + would.bodies > 0 {
             self.sure.confirm(&format!("{} will be forgotten, for good.", told(&would)))?;
             let done = self.all(&client, false, 0).await?;
             self.tell(&done, "forgotten");
@@ -77,6 +77,7 @@ impl Forget {
             let step: wire::Forgotten = client.post("/api/v1/forget", &step).await?;
             sum.events += step.events;
             sum.rejected += step.rejected;
+            sum.bodies += step.bodies;
             (sum.next, sum.left) = (step.next, step.left);
             match &sum.left {
                 Some(left) if !dry_run => cleaned += if left == LOG { CLEAN_MAX / LOG_MAX } else { 1 },
@@ -112,5 +113,10 @@ fn is_clean(forgotten: &wire::Forgotten) -> Done {
 }
 
 fn told(forgotten: &wire::Forgotten) -> String {
-    format!("{} and {}", counted(forgotten.events, "event"), counted(forgotten.rejected, "rejected request"))
+    let (events, rejected) = (counted(forgotten.events, "event"), counted(forgotten.rejected, "rejected request"));
+    match forgotten.bodies {
+        0 => format!("{events} and {rejected}"),
+        1 => format!("{events}, {rejected} and 1 body of a duplicate"),
+        bodies => format!("{events}, {rejected} and {bodies} bodies of duplicates"),
+    }
 }

@@ -28,6 +28,9 @@ pub struct Forgotten {
     pub events: u64,
     /// How many rejected requests.
     pub rejected: u64,
+    /// How many bodies of duplicates, of events that are about another entity and stay.
+    #[serde(default)]
+    pub bodies: u64,
     /// What to give as `after` in the next step; absent at the end, when nothing of it is left in the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,

@@ -18,6 +18,8 @@ const BYTES_MAX: usize = 8 << 20;
 pub(in super::super) struct Found {
     positions: Vec<i64>,
     rejected: Vec<i64>,
+    /// Bodies of duplicates of events that stay: the event's position and the duplicate's number.
+    bodies: Vec<(i64, i64)>,
     last: i64,
     through: Option<Position>,
 }
@@ -25,13 +27,13 @@ pub(in super::super) struct Found {
 impl Found {
     /// Whether there is nothing to remove.
     pub(in super::super) fn is_empty(&self) -> bool {
-        self.positions.is_empty() && self.rejected.is_empty()
+        self.positions.is_empty() && self.rejected.is_empty() && self.bodies.is_empty()
     }
 
     /// What it comes to.
     pub(in super::super) fn counts(&self) -> Forgotten {
         let (events, rejected) = (self.positions.len() as u64, self.rejected.len() as u64);
-        Forgotten { events, rejected, through: self.through, left: None }
+        Forgotten { events, rejected, bodies: self.bodies.len() as u64, through: self.through, left: None }
     }
 
     /// The last event that was looked at.
@@ -60,6 +62,8 @@ pub(in super::super) fn find(connection: &Connection, step: &ForgetStep) -> rusq
         };
         if is_about {
             found.positions.push(position);
+        } else if let Wanted::Entity(asked) = &wanted {
+            found.bodies.extend(duplicates_about(connection, position, asked)?);
         }
         looked_at += 1;
         found.last = position;
@@ -100,6 +104,27 @@ fn is_in_a_duplicate(connection: &Connection, position: i64, mention: &Mention) 
     Ok(false)
 }
 
+/// The duplicates with a body of their own that is about another entity than their event is: the one asked for.
+fn duplicates_about(connection: &Connection, position: i64, asked: &str) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number, brand, webhook, other_body FROM receipts JOIN events USING (position)
+         WHERE position = ?1 AND other_body IS NOT NULL",
+    )?;
+    let mut duplicates = statement.query([position])?;
+    let mut found = Vec::new();
+    while let Some(row) = duplicates.next()? {
+        if is_about(asked, row.get_ref(3)?.as_blob()?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?) {
+            found.push((position, row.get(0)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a body of which the name of its event is not known could be about an entity.
+fn is_about(asked: &str, body: &[u8], brand: &str, webhook: &str) -> bool {
+    Entity::all_in(body, brand, webhook).iter().any(|entity| entity.is_meant_by(asked))
+}
+
 fn rejected(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Vec<i64>> {
     let mut statement = connection.prepare_cached("SELECT id, brand, webhook, body FROM rejected ORDER BY id")?;
     let mut requests = statement.query([])?;
@@ -108,10 +133,7 @@ fn rejected(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Ve
         let body = row.get_ref(3)?.as_blob()?;
         let is_about = match wanted {
             Wanted::Person(mention) => mention.is_in(body),
-            Wanted::Entity(asked) => {
-                let (brand, webhook) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
-                Entity::all_in(body, brand, webhook).iter().any(|entity| entity.is_meant_by(asked))
-            }
+            Wanted::Entity(asked) => is_about(asked, body, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?),
         };
         if is_about {
             found.push(row.get(0)?);
@@ -129,6 +151,12 @@ pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> 
             forgotten.events += u64::from(remove::event(connection, *position)?.event);
         }
         remove::trim_plans(connection, &found.positions)?;
+        let mut empty = connection.prepare_cached(
+            "UPDATE receipts SET other_body = x'' WHERE position = ?1 AND number = ?2 AND other_body IS NOT NULL",
+        )?;
+        for (position, number) in &found.bodies {
+            forgotten.bodies += empty.execute([position, number])? as u64;
+        }
         let mut bytes = deliveries::mark(connection, "rejected_bytes")?;
         for id in &found.rejected {
             let mut delete = connection
@@ -155,6 +183,12 @@ fn blank(connection: &Connection, found: &Found) -> rusqlite::Result<()> {
     for position in &found.positions {
         event.execute([position])?;
         receipt.execute([position])?;
+    }
+    let mut body = connection.prepare_cached(
+        "UPDATE receipts SET other_body = zeroblob(length(other_body)) WHERE position = ?1 AND number = ?2",
+    )?;
+    for (position, number) in &found.bodies {
+        body.execute([position, number])?;
     }
     let mut rejected = connection.prepare_cached(
         "UPDATE rejected SET headers = zeroblob(length(headers)), body = zeroblob(length(body)) WHERE id = ?1",
