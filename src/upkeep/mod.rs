@@ -6,6 +6,7 @@
 //! functions, its loops only wait.
 
 mod catalogue;
+mod keys;
 mod pace;
 mod refusals;
 mod retention;
@@ -64,6 +65,7 @@ impl Upkeep {
         let settings: Receiver<Settings> = self.settings.subscribe();
         tokio::join!(
             catalogue::run(&self, &stop),
+            keys::run(&self, &stop),
             retention::run(&self, settings.clone(), &stop),
             watch::run(&self, settings, &stop),
         );

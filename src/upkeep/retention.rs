@@ -16,12 +16,10 @@ use crate::telemetry::with_causes;
 const EVERY: Duration = Duration::from_secs(60);
 /// How much free room stays in the database for what comes in next.
 const SLACK: u64 = 32 << 20;
-/// How many steps are made for keys each time: all are looked at in the end, and none is in a hurry.
-const KEY_STEPS: usize = 20;
 
 /// Removes until it is told to stop.
 pub(super) async fn run(upkeep: &Upkeep, mut settings: Receiver<Settings>, stop: &CancellationToken) {
-    let mut round = Round { upkeep, stop, pace: Pace::new(), keys: None, told_that_it_is_stuck: false };
+    let mut round = Round { upkeep, stop, pace: Pace::new(), told_that_it_is_stuck: false };
     loop {
         let now = upkeep.clock.now();
         let current = settings.borrow_and_update().clone();
@@ -38,8 +36,6 @@ struct Round<'a> {
     upkeep: &'a Upkeep,
     stop: &'a CancellationToken,
     pace: Pace,
-    /// Where looking at keys goes on.
-    keys: Option<Vec<u8>>,
     told_that_it_is_stuck: bool,
 }
 
@@ -62,7 +58,7 @@ impl Round<'_> {
                 break;
             }
         }
-        self.prune_keys(now).await
+        Ok(())
     }
 
     /// Removes what was received before a time, the oldest first, for as long as it is wanted.
@@ -99,17 +95,6 @@ impl Round<'_> {
             tracing::warn!(used, max_size, "the store is larger than its bound, and nothing more in it can be removed");
         }
         self.told_that_it_is_stuck = stuck;
-    }
-
-    async fn prune_keys(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for _ in 0..KEY_STEPS {
-            let (after, took) = timed(self.upkeep.store.prune_keys(self.keys.take(), now)).await;
-            self.keys = after?;
-            if self.keys.is_none() || !wait(pause(took, false), self.stop).await {
-                break;
-            }
-        }
-        Ok(())
     }
 
     async fn space(&self) -> Result<Space, StoreError> {
