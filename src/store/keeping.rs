@@ -96,6 +96,8 @@ pub struct Space {
     pub files: u64,
     /// How much of that holds something, in bytes.
     pub used: u64,
+    /// How much free room there is in the database itself, in bytes, which can be given back; the log has no part in it.
+    pub free: u64,
     /// What the disk has left, in bytes; `None` where it does not say.
     pub disk_free: Option<u64>,
 }

@@ -52,9 +52,13 @@ impl Round<'_> {
             gone.log("events went by the size of the store");
             self.tell_if_stuck(self.space().await?.used, max_size);
         }
-        while !self.stop.is_cancelled() && gives_back(self.space().await?) {
+        while !self.stop.is_cancelled() {
+            let space = self.space().await?;
+            if !gives_back(space, settings) {
+                break;
+            }
             let (more, took) = timed(self.upkeep.store.give_back()).await;
-            if !more? || !wait(pause(took, false), self.stop).await {
+            if !more? || !wait(pause(took, is_urgent(space, settings)), self.stop).await {
                 break;
             }
         }
@@ -128,15 +132,21 @@ impl Gone {
     }
 }
 
-/// Whether the database has more free room within than what comes in next needs.
-fn gives_back(space: Space) -> bool {
-    space.files > space.used + SLACK.max(space.used / 10)
+/// Whether the database has more free room within than what comes in next needs, or any while the disk has little.
+fn gives_back(space: Space, settings: &Settings) -> bool {
+    let slack = if is_scarce(space, settings) { 0 } else { SLACK.max(space.used / 10) };
+    space.free > slack
+}
+
+/// Whether the disk has little left.
+fn is_scarce(space: Space, settings: &Settings) -> bool {
+    space.disk_free.is_some_and(|free| free < settings.min_free.saturating_mul(2))
 }
 
 /// Whether room is needed sooner than the sender would like.
 fn is_urgent(space: Space, settings: &Settings) -> bool {
     let over = settings.max_size.is_some_and(|max_size| space.used > max_size + max_size / 10);
-    over || space.disk_free.is_some_and(|free| free < settings.min_free.saturating_mul(2))
+    over || is_scarce(space, settings)
 }
 
 #[cfg(test)]
@@ -146,23 +156,28 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn room_is_given_back_beyond_some_slack() {
-        let check = |files, used, expected| {
-            let space = Space { files: files * MIB, used: used * MIB, disk_free: None };
-            assert_eq!(gives_back(space), expected, "{files} {used}");
+    fn room_is_given_back_beyond_some_slack_and_all_of_it_while_the_disk_has_little() {
+        let settings = Settings { min_free: 256 * MIB, ..Settings::default() };
+        let check = |free, used, disk_free: Option<u64>, expected| {
+            // However large the log is.
+            let disk_free = disk_free.map(|free| free * MIB);
+            let space = Space { files: 9000 * MIB, used: used * MIB, free: free * MIB, disk_free };
+            assert_eq!(gives_back(space, &settings), expected, "{free} {used} {disk_free:?}");
         };
-        check(100, 100, false);
-        check(132, 100, false);
-        check(133, 100, true);
-        check(1100, 1000, false);
-        check(1101, 1000, true);
+        check(0, 100, None, false);
+        check(32, 100, None, false);
+        check(33, 100, None, true);
+        check(100, 1000, Some(512), false);
+        check(101, 1000, Some(512), true);
+        check(1, 1000, Some(511), true);
+        check(0, 1000, Some(511), false);
     }
 
     #[test]
     fn it_is_urgent_when_the_disk_is_nearly_full_or_the_bound_is_far_exceeded() {
         let settings = Settings { max_size: Some(1000 * MIB), min_free: 256 * MIB, ..Settings::default() };
         let check = |used, free: Option<u64>, expected| {
-            let space = Space { files: 0, used: used * MIB, disk_free: free.map(|free| free * MIB) };
+            let space = Space { used: used * MIB, disk_free: free.map(|free| free * MIB), ..Space::default() };
             assert_eq!(is_urgent(space, &settings), expected, "{used} {free:?}");
         };
         check(1050, None, false);
