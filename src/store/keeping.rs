@@ -58,8 +58,35 @@ pub struct Forgotten {
     pub events: u64,
     /// How many rejected requests.
     pub rejected: u64,
-    /// The last event that was looked at; `None` at the end.
+    /// How many bodies of duplicates, of events that are about another entity and stay; each is empty then.
+    pub bodies: u64,
+    /// The last event that was looked at; `None` at the end, when nothing is left to do.
     pub through: Option<Position>,
+    /// Where something that was forgotten, now or before, may still be; said by dry runs, and behind the last event.
+    pub left: Option<Left>,
+}
+
+/// Where something that was removed may still be in the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// In what events are found by, and in the two others.
+    Catalogue,
+    /// In pages that are not in use, and in the log.
+    FreePages,
+    /// In the write-ahead log, which stays while somebody reads it.
+    Log,
+}
+
+impl Left {
+    /// Its name: `catalogue`, `free_pages`, `log`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Left::Catalogue => "catalogue",
+            Left::FreePages => "free_pages",
+            Left::Log => "log",
+        }
+    }
 }
 
 /// How much room the store takes, and how much there is.
@@ -69,6 +96,8 @@ pub struct Space {
     pub files: u64,
     /// How much of that holds something, in bytes.
     pub used: u64,
+    /// How much free room there is in the database itself, in bytes, which can be given back; the log has no part in it.
+    pub free: u64,
     /// What the disk has left, in bytes; `None` where it does not say.
     pub disk_free: Option<u64>,
 }

@@ -19,7 +19,7 @@ mod verbs;
 pub use config::{Config, REMEMBER_MIN};
 pub use disk::DiskFree;
 pub use error::{OpenError, StoreError};
-pub use keeping::{ForgetAbout, ForgetStep, Forgotten, PruneRequest, Pruned, Space};
+pub use keeping::{ForgetAbout, ForgetStep, Forgotten, Left, PruneRequest, Pruned, Space};
 pub use lists::{
     Counts, DeliveryQuery, EventQuery, EventRow, Page, RefusalCount, RejectedQuery, RejectedRow, Start, TokenUse,
 };

@@ -147,7 +147,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn prune_keys(&self, after: Option<Vec<u8>>, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Removes everything about somebody or something from some of what is kept, and ends replays whose filter names
-    /// them. With the last step nothing of it is left in the files; a repetition of what was removed is still known.
+    /// them. Behind the last event a step goes on with taking it out of the files, for a short time; when it is done,
+    /// nothing is left in them. That it is not done yet outlives the process. A repetition of what was removed is still
+    /// known.
     async fn forget(&self, step: ForgetStep) -> Result<Forgotten, StoreError>;
 
     /// How much room the store takes, and how much there is.

@@ -6,6 +6,7 @@
 //! functions, its loops only wait.
 
 mod catalogue;
+mod keys;
 mod pace;
 mod refusals;
 mod retention;
@@ -95,6 +96,11 @@ impl Upkeep {
 
     /// Runs until it is told to stop. A step that is under way is finished by the store.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::join!(catalogue::run(&self, &stop), retention::run(&self, &stop), watch::run(&self, &stop));
+        tokio::join!(
+            catalogue::run(&self, &stop),
+            keys::run(&self, &stop),
+            retention::run(&self, &stop),
+            watch::run(&self, &stop),
+        );
     }
 }

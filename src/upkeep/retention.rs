@@ -15,8 +15,6 @@ use crate::telemetry::with_causes;
 const EVERY: Duration = Duration::from_secs(60);
 /// How much free room stays in the database for what comes in next.
 const SLACK: u64 = 32 << 20;
-/// How many steps are made for keys each time: all are looked at in the end, and none is in a hurry.
-const KEY_STEPS: usize = 20;
 
 /// Removes until it is told to stop.
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
@@ -37,8 +35,6 @@ struct Round<'a> {
     upkeep: &'a Upkeep,
     stop: &'a CancellationToken,
     pace: Pace,
-    /// Where looking at keys goes on.
-    keys: Option<Vec<u8>>,
     told_that_it_is_stuck: bool,
 }
 
@@ -53,7 +49,7 @@ enum Why {
 
 impl<'a> Round<'a> {
     fn new(upkeep: &'a Upkeep, stop: &'a CancellationToken) -> Round<'a> {
-        Round { upkeep, stop, pace: Pace::new(), keys: None, told_that_it_is_stuck: false }
+        Round { upkeep, stop, pace: Pace::new(), told_that_it_is_stuck: false }
     }
 
     async fn run(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -61,13 +57,17 @@ impl<'a> Round<'a> {
         self.sweep(Why::Size).await?.log("events went by the size of the store");
         let max_size = self.upkeep.settings.now().await.max_size;
         self.tell_if_stuck(self.space().await?.used, max_size);
-        while !self.stop.is_cancelled() && gives_back(self.space().await?) {
+        while !self.stop.is_cancelled() {
+            let (space, settings) = (self.space().await?, self.upkeep.settings.now().await.clone());
+            if !gives_back(space, &settings) {
+                break;
+            }
             let (more, took) = timed(self.upkeep.store.give_back()).await;
-            if !more? || !wait(pause(took, false), self.stop).await {
+            if !more? || !wait(pause(took, is_urgent(space, &settings)), self.stop).await {
                 break;
             }
         }
-        self.prune_keys(now).await
+        Ok(())
     }
 
     /// Removes the oldest events for as long as there is a reason to.
@@ -103,17 +103,6 @@ impl<'a> Round<'a> {
             tracing::warn!(used, max_size, "the store is larger than its bound, and nothing more in it can be removed");
         }
         self.told_that_it_is_stuck = stuck;
-    }
-
-    async fn prune_keys(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for _ in 0..KEY_STEPS {
-            let (after, took) = timed(self.upkeep.store.prune_keys(self.keys.take(), now)).await;
-            self.keys = after?;
-            if self.keys.is_none() || !wait(pause(took, false), self.stop).await {
-                break;
-            }
-        }
-        Ok(())
     }
 
     async fn space(&self) -> Result<Space, StoreError> {
@@ -155,15 +144,21 @@ fn received_before(why: Why, settings: &Settings, space: Space) -> Option<Timest
     }
 }
 
-/// Whether the database has more free room within than what comes in next needs.
-fn gives_back(space: Space) -> bool {
-    space.files > space.used + SLACK.max(space.used / 10)
+/// Whether the database has more free room within than what comes in next needs, or any while the disk has little.
+fn gives_back(space: Space, settings: &Settings) -> bool {
+    let slack = if is_scarce(space, settings) { 0 } else { SLACK.max(space.used / 10) };
+    space.free > slack
+}
+
+/// Whether the disk has little left.
+fn is_scarce(space: Space, settings: &Settings) -> bool {
+    space.disk_free.is_some_and(|free| free < settings.min_free.saturating_mul(2))
 }
 
 /// Whether room is needed sooner than the sender would like.
 fn is_urgent(space: Space, settings: &Settings) -> bool {
     let over = settings.max_size.is_some_and(|max_size| space.used > max_size + max_size / 10);
-    over || space.disk_free.is_some_and(|free| free < settings.min_free.saturating_mul(2))
+    over || is_scarce(space, settings)
 }
 
 #[cfg(test)]
@@ -180,23 +175,28 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn room_is_given_back_beyond_some_slack() {
-        let check = |files, used, expected| {
-            let space = Space { files: files * MIB, used: used * MIB, disk_free: None };
-            assert_eq!(gives_back(space), expected, "{files} {used}");
+    fn room_is_given_back_beyond_some_slack_and_all_of_it_while_the_disk_has_little() {
+        let settings = Settings { min_free: 256 * MIB, ..Settings::default() };
+        let check = |free, used, disk_free: Option<u64>, expected| {
+            // However large the log is.
+            let disk_free = disk_free.map(|free| free * MIB);
+            let space = Space { files: 9000 * MIB, used: used * MIB, free: free * MIB, disk_free };
+            assert_eq!(gives_back(space, &settings), expected, "{free} {used} {disk_free:?}");
         };
-        check(100, 100, false);
-        check(132, 100, false);
-        check(133, 100, true);
-        check(1100, 1000, false);
-        check(1101, 1000, true);
+        check(0, 100, None, false);
+        check(32, 100, None, false);
+        check(33, 100, None, true);
+        check(100, 1000, Some(512), false);
+        check(101, 1000, Some(512), true);
+        check(1, 1000, Some(511), true);
+        check(0, 1000, Some(511), false);
     }
 
     #[test]
     fn it_is_urgent_when_the_disk_is_nearly_full_or_the_bound_is_far_exceeded() {
         let settings = Settings { max_size: Some(1000 * MIB), min_free: 256 * MIB, ..Settings::default() };
         let check = |used, free: Option<u64>, expected| {
-            let space = Space { files: 0, used: used * MIB, disk_free: free.map(|free| free * MIB) };
+            let space = Space { used: used * MIB, disk_free: free.map(|free| free * MIB), ..Space::default() };
             assert_eq!(is_urgent(space, &settings), expected, "{used} {free:?}");
         };
         check(1050, None, false);

@@ -27,6 +27,24 @@ fn a_person_is_counted_asked_about_and_forgotten() {
 }
 
 #[test]
+fn what_is_left_in_the_files_is_told_and_goes_when_it_is_run_again() {
+    let service = service();
+    let forget = |args: &[&str]| service.run(&[&["events", "forget", "--person", "jane doe"], args].concat());
+    let other = rusqlite::Connection::open(service.place.path("workhook-data/workhook.db")).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let run = forget(&["--yes"]);
+    assert_eq!(run.stdout, "1 event and 0 rejected requests forgotten\n");
+    let said = run.failed(1);
+    assert!(said.contains("somebody reads the database") && said.contains("run it again"), "{said}");
+    let dry: Value = forget(&["--dry-run", "--json"]).json();
+    assert_eq!((&dry["events"], &dry["left"]), (&0.into(), &"log".into()));
+    drop(other);
+    assert_eq!(forget(&[]).good(), "0 events and 0 rejected requests to forget\n");
+    let dry: Value = forget(&["--dry-run", "--json"]).json();
+    assert_eq!(dry.get("left"), None);
+}
+
+#[test]
 fn an_entity_is_forgotten_and_wrong_use_is_told() {
     let service = service();
     assert_eq!(

@@ -61,6 +61,22 @@ pub(crate) async fn the_events_of_an_entity_go_by_its_whole_name_or_its_short_on
     assert_eq!(left(bench).await, [4]);
 }
 
+pub(crate) async fn the_body_of_a_duplicate_that_is_about_the_entity_goes_and_its_event_stays(bench: &mut Bench) {
+    let request = by("Max", 100);
+    let (id, _) = bench.stored(&request).await;
+    for issue in [200, 300, 100] {
+        let conflict = request.clone().body(by("Max", issue).accepted().body().clone());
+        assert!(matches!(bench.append(&conflict).await, Appended::Duplicate { .. }));
+    }
+    let dry_run = ForgetStep { dry_run: true, ..entity("issue/200") };
+    let one = Forgotten { bodies: 1, ..Forgotten::default() };
+    assert_eq!(bench.store.forget(dry_run).await.unwrap(), one);
+    assert_eq!(bench.store.forget(entity("issue/200")).await.unwrap(), one);
+    assert_eq!(left(bench).await, [1]);
+    assert_eq!(bench.store.other_body(id, 1).await.unwrap().as_deref(), Some(&b""[..]), "it is still a conflict");
+    assert!(bench.store.other_body(id, 2).await.unwrap().is_some_and(|body| !body.is_empty()));
+}
+
 pub(crate) async fn rejected_requests_go_in_the_first_step_only(bench: &mut Bench) {
     bench.store.reject(by("Jane Doe", 100).set("Retry-Num", "x").rejected()).await.unwrap();
     bench.store.reject(Request::new().body("cut off: Jane Doe").rejected()).await.unwrap();

@@ -158,6 +158,7 @@ pub(crate) async fn the_room_that_it_takes_is_told(bench: &mut Bench) {
     assert_eq!(bench.store.prune(all_before(100)).await.unwrap(), removed(1));
     let after = bench.store.space().await.unwrap();
     assert!(after.used < before.used + (1 << 20), "{before:?} {after:?}");
+    assert!(with.free < (1 << 20) && after.free >= (4 << 20), "{with:?} {after:?}");
     while bench.store.give_back().await.unwrap() {}
     bench.reopen().await;
     let given_back = bench.store.space().await.unwrap();

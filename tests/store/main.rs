@@ -195,6 +195,7 @@ macro_rules! conformance {
             conformance!(@room $fixture, forget:
                 the_events_in_which_a_person_stands_go
                 the_events_of_an_entity_go_by_its_whole_name_or_its_short_one
+                the_body_of_a_duplicate_that_is_about_the_entity_goes_and_its_event_stays
                 rejected_requests_go_in_the_first_step_only
                 a_step_of_forgetting_looks_at_so_many_and_says_where_to_go_on
                 what_is_forgotten_before_it_was_planned_is_planned_no_more

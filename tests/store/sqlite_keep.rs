@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use workhook::contract::{Accepted, Notice, NoticeKind};
 use workhook::model::{EventFilter, NewReplay, NextStep, Position, ReplayTo, ReplayedEvents};
 use workhook::store::{
-    Appended, Config, DiskFree, ForgetAbout, ForgetStep, PruneRequest, SqliteStore, Store, StoreError,
+    Appended, Config, DiskFree, ForgetAbout, ForgetStep, Forgotten, Left, PruneRequest, SqliteStore, Store, StoreError,
 };
 use workhook::wake::Wakes;
 
@@ -73,21 +73,67 @@ async fn nothing_of_what_was_forgotten_is_left_in_the_files() {
     bench.store.catalogue(ALL).await.unwrap();
     assert!(marks(&config) > 100, "it is there before");
 
-    let about = ForgetAbout::Person(marked.clone());
-    let mut step = ForgetStep { about, after: Position(0), limit: 100, dry_run: false };
+    assert_eq!(forget(&bench, &marked, Position(0)).await, 208, "eight of them only by a duplicate with another body");
+    assert_eq!(marks(&config), 0, "in the files while it runs");
+    bench.store.close().await;
+    assert_eq!(marks(&config), 0, "in the files afterwards");
+}
+
+/// Forgets a person from a position on, until it is done; how many events.
+async fn forget(bench: &Bench, person: &str, after: Position) -> u64 {
+    let mut step = ForgetStep { after, limit: 100, ..asked(person) };
     let mut events = 0;
     loop {
         let forgotten = bench.store.forget(step.clone()).await.unwrap();
         events += forgotten.events;
-        match forgotten.through {
-            Some(through) => step.after = through,
-            None => break,
-        }
+        let Some(through) = forgotten.through else { return events };
+        step.after = through;
     }
-    assert_eq!(events, 208, "eight of them only by a duplicate with another body");
-    assert_eq!(marks(&config), 0, "in the files while it runs");
-    bench.store.close().await;
-    assert_eq!(marks(&config), 0, "in the files afterwards");
+}
+
+fn asked(person: &str) -> ForgetStep {
+    let about = ForgetAbout::Person(person.to_owned());
+    ForgetStep { about, after: Position(0), limit: ALL, dry_run: false }
+}
+
+#[tokio::test]
+async fn forgetting_that_ended_before_its_end_says_so_and_goes_on_after_a_restart() {
+    let fixture = SqliteFixture::fresh();
+    let config = fixture.config();
+    let mut bench = Bench::of(fixture).await;
+    let marked = format!("Zed {MARKER}");
+    for n in 0..60 {
+        bench.stored(&by(if n < 10 { &marked } else { "Max" }, n)).await;
+    }
+    bench.store.catalogue(ALL).await.unwrap();
+    let begun = bench.store.forget(ForgetStep { limit: 20, ..asked(&marked) }).await.unwrap();
+    assert_eq!((begun.events, begun.through), (10, Some(Position(20))));
+    bench.reopen().await;
+    assert!(marks(&config) > 0, "its word is in the catalogue still");
+    let dry = bench.store.forget(ForgetStep { dry_run: true, ..asked(&marked) }).await.unwrap();
+    assert_eq!(dry, Forgotten { left: Some(Left::Catalogue), ..Forgotten::default() });
+    assert_eq!(forget(&bench, &marked, Position(i64::MAX)).await, 0);
+    assert_eq!(marks(&config), 0);
+    let dry = bench.store.forget(ForgetStep { dry_run: true, ..asked(&marked) }).await.unwrap();
+    assert_eq!(dry, Forgotten::default());
+}
+
+#[tokio::test]
+async fn while_somebody_reads_the_database_it_is_said_that_the_log_is_left() {
+    let fixture = SqliteFixture::fresh();
+    let config = fixture.config();
+    let bench = Bench::of(fixture).await;
+    let marked = format!("Zed {MARKER}");
+    bench.stored(&by(&marked, 1)).await;
+    let other = rusqlite::Connection::open(&config.path).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let forgotten = bench.store.forget(asked(&marked)).await.unwrap();
+    let left = Forgotten { events: 1, through: Some(Position(1)), left: Some(Left::Log), ..Forgotten::default() };
+    assert_eq!(forgotten, left);
+    assert!(marks(&config) > 0);
+    drop(other);
+    assert_eq!(bench.store.forget(asked(&marked)).await.unwrap(), Forgotten::default());
+    assert_eq!(marks(&config), 0);
 }
 
 #[tokio::test]

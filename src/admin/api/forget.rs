@@ -25,6 +25,11 @@ async fn forget(State(admin): State<Admin>, Body(asked): Body<wire::Forget>) -> 
     };
     let step = ForgetStep { about, after: Position(asked.after), limit: STEP, dry_run: asked.dry_run };
     let forgotten = admin.store.forget(step).await?;
-    let next = forgotten.through.map(|through| through.0);
-    Ok(Json(wire::Forgotten { events: forgotten.events, rejected: forgotten.rejected, next }))
+    Ok(Json(wire::Forgotten {
+        events: forgotten.events,
+        rejected: forgotten.rejected,
+        bodies: forgotten.bodies,
+        next: forgotten.through.map(|through| through.0),
+        left: forgotten.left.map(|left| left.as_str().to_owned()),
+    }))
 }

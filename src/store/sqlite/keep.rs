@@ -3,11 +3,13 @@
 //! What always holds: an event goes with everything that belongs to it, in one transaction, which keeps the tallies
 //! and the marks right as well; and what repetitions are known by stays, until its own time is over.
 
+mod clean;
 mod forget;
 mod remove;
 mod space;
 
-pub(super) use forget::{find, merge_catalogue, remove_found};
+pub(super) use clean::{clean, left, log_was_emptied};
+pub(super) use forget::{find, remove_found};
 pub(super) use space::{give_back, space};
 
 use jiff::Timestamp;

@@ -62,6 +62,8 @@ pub struct SqliteStore {
     cataloguing: Readers,
     disk: Arc<Disk>,
     wakes: Wakes,
+    /// Held by whoever takes what was forgotten out of the files.
+    cleaning: tokio::sync::Mutex<()>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -128,7 +130,8 @@ impl SqliteStore {
             lock,
         };
         let threads = Mutex::new(Some(threads));
-        Ok(SqliteStore { writer, readers, planning, cataloguing, disk, wakes: wakes.clone(), threads })
+        let (wakes, cleaning) = (wakes.clone(), tokio::sync::Mutex::default());
+        Ok(SqliteStore { writer, readers, planning, cataloguing, disk, wakes, cleaning, threads })
     }
 }
 
@@ -310,7 +313,7 @@ impl Store for SqliteStore {
     }
 
     async fn forget(&self, step: ForgetStep) -> Result<Forgotten, StoreError> {
-        forgetting::forget(&self.writer, &self.readers, step).await
+        forgetting::forget(&self.writer, &self.readers, &self.cleaning, step).await
     }
 
     async fn space(&self) -> Result<Space, StoreError> {

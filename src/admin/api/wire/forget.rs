@@ -22,13 +22,20 @@ pub struct Forget {
 }
 
 /// What a step came to.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Forgotten {
     /// How many events.
     pub events: u64,
     /// How many rejected requests.
     pub rejected: u64,
-    /// What to give as `after` in the next step; absent at the end.
+    /// How many bodies of duplicates, of events that are about another entity and stay.
+    #[serde(default)]
+    pub bodies: u64,
+    /// What to give as `after` in the next step; absent at the end, when nothing of it is left in the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
+    /// Where something that was forgotten, now or before, is still in the files: `catalogue`, `free_pages` or `log`, the
+    /// last while somebody reads the database. Told by a dry run, and once all events are looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
 }

@@ -1,19 +1,17 @@
 //! Forgetting somebody or something: found on a connection that reads, removed on the one that writes.
 //!
-//! What always holds: what was removed is overwritten, in the database and in the catalogue's own tables; the
-//! write-ahead log is emptied afterwards by whoever calls.
+//! What always holds: what was removed is overwritten where it stood, and a mark says that cleaning is due.
 
 use rusqlite::{Connection, params};
 
 use super::super::{deliveries, rows};
+use super::clean::{is_due, overwriting};
 use super::remove;
 use crate::model::{Entity, EventFilter, Mention, Position};
 use crate::store::{ForgetAbout, ForgetStep, Forgotten};
 
 /// How many bytes of bodies are searched in one step, beside the last one.
 const BYTES_MAX: usize = 8 << 20;
-/// How many pages of the catalogue are written anew in one step.
-const MERGE_PAGES: i64 = 128;
 
 /// What a step is to remove.
 #[derive(Debug, Clone, Default)]
@@ -21,13 +19,17 @@ pub(in super::super) struct Found {
     positions: Vec<i64>,
     rejected: Vec<i64>,
     replays: Vec<i64>,
+    /// Bodies of duplicates of events that stay: the event's position and the duplicate's number.
+    bodies: Vec<(i64, i64)>,
+    last: i64,
     through: Option<Position>,
 }
 
 impl Found {
     /// Whether there is nothing to remove.
     pub(in super::super) fn is_empty(&self) -> bool {
-        self.positions.is_empty() && self.rejected.is_empty() && self.replays.is_empty()
+        let nothing = self.positions.is_empty() && self.rejected.is_empty();
+        nothing && self.bodies.is_empty() && self.replays.is_empty()
     }
 
     /// How many replays asked for it.
@@ -37,14 +39,20 @@ impl Found {
 
     /// What it comes to.
     pub(in super::super) fn counts(&self) -> Forgotten {
-        Forgotten { events: self.positions.len() as u64, rejected: self.rejected.len() as u64, through: self.through }
+        let (events, rejected) = (self.positions.len() as u64, self.rejected.len() as u64);
+        Forgotten { events, rejected, bodies: self.bodies.len() as u64, through: self.through, left: None }
+    }
+
+    /// The last event that was looked at.
+    pub(in super::super) fn last(&self) -> Position {
+        Position(self.last)
     }
 }
 
 /// Finds what a step is to remove. Events never change, so that it is right for as long as they are there.
 pub(in super::super) fn find(connection: &Connection, step: &ForgetStep) -> rusqlite::Result<Found> {
     let wanted = Wanted::of(&step.about);
-    let mut found = Found::default();
+    let mut found = Found { last: step.after.0, ..Found::default() };
     let mut statement = connection
         .prepare_cached("SELECT position, entity, body FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")?;
     let mut events = statement.query(params![step.after.0, rows::limit(step.limit)])?;
@@ -61,8 +69,11 @@ pub(in super::super) fn find(connection: &Connection, step: &ForgetStep) -> rusq
         };
         if is_about {
             found.positions.push(position);
+        } else if let Wanted::Entity(asked) = &wanted {
+            found.bodies.extend(duplicates_about(connection, position, asked)?);
         }
         looked_at += 1;
+        found.last = position;
         if looked_at == step.limit || bytes >= BYTES_MAX {
             found.through = Some(Position(position));
             break;
@@ -104,6 +115,27 @@ fn is_in_a_duplicate(connection: &Connection, position: i64, mention: &Mention) 
     Ok(false)
 }
 
+/// The duplicates with a body of their own that is about another entity than their event is: the one asked for.
+fn duplicates_about(connection: &Connection, position: i64, asked: &str) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number, brand, webhook, other_body FROM receipts JOIN events USING (position)
+         WHERE position = ?1 AND other_body IS NOT NULL",
+    )?;
+    let mut duplicates = statement.query([position])?;
+    let mut found = Vec::new();
+    while let Some(row) = duplicates.next()? {
+        if is_about(asked, row.get_ref(3)?.as_blob()?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?) {
+            found.push((position, row.get(0)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a body of which the name of its event is not known could be about an entity.
+fn is_about(asked: &str, body: &[u8], brand: &str, webhook: &str) -> bool {
+    Entity::all_in(body, brand, webhook).iter().any(|entity| entity.is_meant_by(asked))
+}
+
 fn rejected(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Vec<i64>> {
     let mut statement = connection.prepare_cached("SELECT id, brand, webhook, body FROM rejected ORDER BY id")?;
     let mut requests = statement.query([])?;
@@ -112,10 +144,7 @@ fn rejected(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Ve
         let body = row.get_ref(3)?.as_blob()?;
         let is_about = match wanted {
             Wanted::Person(mention) => mention.is_in(body),
-            Wanted::Entity(asked) => {
-                let (brand, webhook) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
-                Entity::all_in(body, brand, webhook).iter().any(|entity| entity.is_meant_by(asked))
-            }
+            Wanted::Entity(asked) => is_about(asked, body, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?),
         };
         if is_about {
             found.push(row.get(0)?);
@@ -155,6 +184,12 @@ pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> 
             forgotten.events += u64::from(remove::event(connection, *position)?.event);
         }
         remove::trim_plans(connection, &found.positions)?;
+        let mut empty = connection.prepare_cached(
+            "UPDATE receipts SET other_body = x'' WHERE position = ?1 AND number = ?2 AND other_body IS NOT NULL",
+        )?;
+        for (position, number) in &found.bodies {
+            forgotten.bodies += empty.execute([position, number])? as u64;
+        }
         let mut bytes = deliveries::mark(connection, "rejected_bytes")?;
         for id in &found.rejected {
             let mut delete = connection
@@ -168,6 +203,7 @@ pub(in super::super) fn remove_found(connection: &Connection, found: &Found) -> 
         for id in &found.replays {
             connection.prepare_cached("DELETE FROM replays WHERE id = ?1")?.execute([id])?;
         }
+        is_due(connection)?;
         Ok(forgotten)
     })
 }
@@ -184,6 +220,12 @@ fn blank(connection: &Connection, found: &Found) -> rusqlite::Result<()> {
         event.execute([position])?;
         receipt.execute([position])?;
     }
+    let mut body = connection.prepare_cached(
+        "UPDATE receipts SET other_body = zeroblob(length(other_body)) WHERE position = ?1 AND number = ?2",
+    )?;
+    for (position, number) in &found.bodies {
+        body.execute([position, number])?;
+    }
     let mut rejected = connection.prepare_cached(
         "UPDATE rejected SET headers = zeroblob(length(headers)), body = zeroblob(length(body)) WHERE id = ?1",
     )?;
@@ -196,28 +238,4 @@ fn blank(connection: &Connection, found: &Found) -> rusqlite::Result<()> {
         replay.execute([id])?;
     }
     Ok(())
-}
-
-/// Writes a part of the catalogue anew without what was removed from it, which until then is only marked as such;
-/// whether there is more.
-pub(in super::super) fn merge_catalogue(connection: &Connection) -> rusqlite::Result<bool> {
-    overwriting(connection, || {
-        let before = connection.total_changes();
-        // A negative number has all of it merged into one.
-        connection.prepare_cached("INSERT INTO terms (terms, rank) VALUES ('merge', ?1)")?.execute([-MERGE_PAGES])?;
-        // The statement itself counts as one.
-        Ok(connection.total_changes() - before > 1)
-    })
-}
-
-/// Has pages overwritten that are given up, while something is done.
-fn overwriting<T>(connection: &Connection, work: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    secure_delete(connection, "ON")?;
-    let done = work();
-    secure_delete(connection, "FAST")?;
-    done
-}
-
-fn secure_delete(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(&format!("PRAGMA secure_delete = {mode}"))?.query([])?.next().map(drop)
 }

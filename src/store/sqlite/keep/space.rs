@@ -13,9 +13,12 @@ const GIVE_BACK_PAGES: i64 = 64;
 pub(in super::super) fn space(connection: &Connection, path: &Path, disk_free: &DiskFree) -> rusqlite::Result<Space> {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     let (pages, free) = (pragma(connection, "page_count")?, pragma(connection, "freelist_count")?);
+    let page_size = pragma(connection, "page_size")?;
+    let bytes = |pages: i64| u64::try_from(pages * page_size).unwrap_or(0);
     Ok(Space {
         files: size(path) + size(&log_of(path)),
-        used: u64::try_from((pages - free) * pragma(connection, "page_size")?).unwrap_or(0),
+        used: bytes(pages - free),
+        free: bytes(free),
         disk_free: disk_free.now(path),
     })
 }

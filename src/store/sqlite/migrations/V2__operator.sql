@@ -72,5 +72,6 @@ CREATE INDEX plans_verdict ON plans (verdict);
 -- Events that were removed before they were both planned and catalogued.
 CREATE TABLE gaps (position INTEGER PRIMARY KEY);
 
--- The last event that can be found by its terms; how many events were removed.
-INSERT INTO marks (name, value) VALUES ('catalogued', 0), ('removed', 0);
+-- The last event that can be found by its terms; how many events were removed; where something forgotten may still be
+-- in the files: 0 nowhere, else 1 the catalogue, 2 the free pages, 3 the write-ahead log, and what comes after it here.
+INSERT INTO marks (name, value) VALUES ('catalogued', 0), ('removed', 0), ('cleaning', 0);
