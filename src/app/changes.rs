@@ -99,7 +99,8 @@ fn handler(configured: &ConfiguredHandler) -> (String, Set) {
     let ConfiguredHandler { name, route, policy, kind, line: _ } = configured;
     let of = |secret: &[u8]| Some(Fingerprint::of(secret));
     let secret = match kind {
-        KindConfig::Http(http::Config { url: _, headers, authorities, client_certificate, proxy }) => {
+        KindConfig::Http(http) => {
+            let http::Config { url: _, headers, authorities, client_certificate, proxy } = &**http;
             let headers = headers.iter().map(|(_, value)| of(value.as_bytes()));
             let files = [
                 authorities.as_ref().map(|authorities| authorities.fingerprint().clone()),

@@ -57,7 +57,7 @@ fn consumer(configured: ConfiguredHandler, functions: &[Registered]) -> Result<C
         KindConfig::Log => (Arc::new(LogHandler::default()), Route::everything()),
         KindConfig::Http(config) => {
             let client = |source| BuildError::Client { name: name.to_string(), source };
-            (Arc::new(HttpHandler::new(config).map_err(client)?), Route::everything())
+            (Arc::new(HttpHandler::new(*config).map_err(client)?), Route::everything())
         }
         KindConfig::Command(config) => (Arc::new(CommandHandler::new(config, policy.timeout)), Route::everything()),
         KindConfig::Rust => {

@@ -188,8 +188,8 @@ impl App {
         let in_force = in_force::in_force(&consumers, &webhooks, admin_token.as_ref(), &config, clock.now());
         let (in_force, in_force_now) = watch::channel(Arc::new(in_force));
         let admin = Admin::new(in_force_now, Arc::clone(&store), clock.clone(), health.clone(), wakes.clone());
-        let names = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
-        let observed = ingest::Metrics::new(&mut registry, names, clock.now());
+        let names: Vec<_> = webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+        let observed = ingest::Metrics::new(&mut registry, &names, clock.now());
         let store_too = Arc::clone(&store);
         let ingest = Ingest::new(config.ingest.clone(), webhooks, store_too, clock.clone(), health.clone())
             .observed(observed.clone(), traces.clone());

@@ -74,7 +74,7 @@ fn read(section: &mut Section<'_, '_>, lines: &mut BTreeMap<HandlerName, usize>)
 fn read_kind(section: &mut Section<'_, '_>, kind: Kind) -> Option<KindConfig> {
     match kind {
         Kind::Command => command::read(section).map(KindConfig::Command),
-        Kind::Http => http::read(section).map(KindConfig::Http),
+        Kind::Http => http::read(section).map(|http| KindConfig::Http(Box::new(http))),
         Kind::Log => Some(KindConfig::Log),
         Kind::Rust => Some(KindConfig::Rust),
     }

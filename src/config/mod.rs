@@ -101,7 +101,7 @@ pub enum KindConfig {
     /// A program.
     Command(handlers::command::Config),
     /// An HTTP endpoint.
-    Http(handlers::http::Config),
+    Http(Box<handlers::http::Config>),
     /// The log.
     Log,
     /// A Rust function that is registered under the handler's name.

@@ -87,7 +87,7 @@ impl Gate {
             inside.changed = true;
             match inside.breaker.kept() {
                 Some(open) => {
-                    tracing::info!(handler = %self.handler, next_at = %open.until, "its breaker waits for less long")
+                    tracing::info!(handler = %self.handler, next_at = %open.until, "its breaker waits for less long");
                 }
                 None => tracing::info!(handler = %self.handler, "its breaker closed: it is to have none any more"),
             }

@@ -72,13 +72,13 @@ struct OfWebhook {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics::new(&mut Registry::default(), Vec::new(), Timestamp::UNIX_EPOCH)
+        Metrics::new(&mut Registry::default(), &[], Timestamp::UNIX_EPOCH)
     }
 }
 
 impl Metrics {
     /// Adds the metrics of a door that takes these webhooks and opens now.
-    pub fn new(registry: &mut Registry, webhooks: Vec<WebhookName>, now: Timestamp) -> Metrics {
+    pub fn new(registry: &mut Registry, webhooks: &[WebhookName], now: Timestamp) -> Metrics {
         let requests = registry.family("requests", "Requests, by what came of them, and why where they were not taken");
         let outcome = |outcome: &str, code: &'static str| -> Counter {
             let code = Some(("code", code.to_owned())).filter(|(_, code)| !code.is_empty());
@@ -121,7 +121,7 @@ impl Metrics {
             families,
             webhooks: RwLock::default(),
         }));
-        metrics.follow(&webhooks, now);
+        metrics.follow(webhooks, now);
         metrics
     }
 
@@ -275,7 +275,7 @@ mod tests {
         let mut registry = Registry::default();
         let name = |name: &str| WebhookName::parse(name).unwrap();
         let at = |second| Timestamp::from_second(second).unwrap();
-        let metrics = Metrics::new(&mut registry, vec![name("old")], at(100));
+        let metrics = Metrics::new(&mut registry, &[name("old")], at(100));
         let stored = Appended::Stored { id: EventId::from_bytes([0; 16]), position: Position(1) };
         let count = || metrics.of(&accepted("{}")).count(&stored, Duration::ZERO);
         let of = |webhook: &str| {
