@@ -52,6 +52,10 @@ CREATE VIRTUAL TABLE terms USING fts5 (
     tokenize = "unicode61 categories 'L* M* N* P* S* C*'"
 );
 
+-- What was removed is skipped, and goes when parts are merged because of what comes in. Merging a part because much of
+-- it was removed takes as long as that is large, in one commit.
+INSERT INTO terms (terms, rank) VALUES ('deletemerge', 0);
+
 -- How often the tokens of the webhooks were used; a token is told by the beginning of its hash.
 CREATE TABLE token_uses (
     webhook TEXT NOT NULL,
