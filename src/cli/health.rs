@@ -17,7 +17,7 @@ pub(super) struct Health {
     form: Form,
     /// Print nothing but errors, and ask only whether it is ready: for a container's health check.
     #[arg(long, conflicts_with = "json")]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 impl Health {
