@@ -4,6 +4,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::client::Ask;
+use super::table::Narrow;
 use super::{Done, Form, output, table};
 use crate::admin::api::wire;
 use crate::config::Config;
@@ -96,7 +97,8 @@ impl List {
             return Ok(());
         }
         let rows: Vec<_> = list.rejected.iter().map(row).collect();
-        table::print(&["ID", "RECEIVED", "WEBHOOK", "BRAND", "NOW", "WHY"], &rows);
+        let narrow = Narrow { whole: &["RECEIVED", "NOW"], spare: &["BRAND"] };
+        table::print_narrow(&["ID", "RECEIVED", "WEBHOOK", "BRAND", "NOW", "WHY"], narrow, &rows);
         if let Some(next) = list.next {
             output::line(format!("more: --before {next}"));
         }
@@ -108,7 +110,7 @@ fn row(rejected: &wire::Rejected) -> Vec<String> {
     let now = if rejected.became.is_some() { "an event" } else { "rejected" };
     vec![
         rejected.id.to_string(),
-        output::time(rejected.received_at),
+        table::time(rejected.received_at),
         rejected.webhook.clone(),
         rejected.brand.clone(),
         now.to_owned(),

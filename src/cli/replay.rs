@@ -234,7 +234,7 @@ impl List {
 fn row(replay: &wire::Replay) -> Vec<String> {
     vec![
         replay.id.to_string(),
-        output::time(replay.started_at),
+        table::time(replay.started_at),
         replay.state.clone(),
         replay.events.to_string(),
         replay.deliveries.to_string(),

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::admin::api::wire;
 use crate::cli::client::{Ask, Client};
 use crate::cli::filter::Filter;
+use crate::cli::table::Narrow;
 use crate::cli::{Done, Form, output, table};
 use crate::config::Config;
 
@@ -39,7 +40,8 @@ impl List {
             output::line("no events");
         } else {
             let rows: Vec<_> = list.events.iter().map(row).collect();
-            table::print(&["ID", "RECEIVED", "EVENT", "BRAND", "HANDLED", "ABOUT"], &rows);
+            let narrow = Narrow { whole: &["RECEIVED", "EVENT", "HANDLED"], spare: &["BRAND"] };
+            table::print_narrow(&["ID", "RECEIVED", "EVENT", "BRAND", "HANDLED", "ABOUT"], narrow, &rows);
         }
         if let Some(next) = list.next {
             output::line(format!("more: --before {next}"));
@@ -67,7 +69,7 @@ impl List {
 }
 
 fn row(event: &wire::EventSummary) -> Vec<String> {
-    let received_at = output::time(event.received_at);
+    let received_at = table::time(event.received_at);
     vec![event.id.clone(), received_at, event.name.clone(), event.brand.clone(), handled(event), about(event)]
 }
 

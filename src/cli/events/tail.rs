@@ -90,7 +90,7 @@ impl Tail {
             return;
         }
         let line =
-            format!("{}  {:<20}  {:<9}  {}", output::time(event.received_at), event.name, event.brand, about(event));
+            format!("{}  {:<20}  {:<9}  {}", table::time(event.received_at), event.name, event.brand, about(event));
         output::line(table::screen().map_or_else(|| line.clone(), |screen| table::cut(&line, screen)));
     }
 }
