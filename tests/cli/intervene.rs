@@ -109,7 +109,10 @@ fn what_waits_for_a_paused_handler_is_cancelled_with_a_reason() {
     assert_eq!((row[1].as_str(), row[6].as_str()), ("http", "Issue.*"));
     assert!(row[7].starts_with("paused since "), "{row:?}");
     let said = service.run(&["deliveries", "list", "--handler", "crm"]).good();
-    assert!(said.contains("waits for its handler, which is paused"), "{said}");
+    assert!(said.trim_end().ends_with("  waits for its handler, which is paused"), "{said}");
+    let [waiting] = &service.deliveries(&["--state", "pending"])[..] else { panic!("one delivery") };
+    let story = service.run(&["events", "show", &waiting.event]).good();
+    assert!(story.contains("crm  pending, waits for its handler, which is paused"), "{story}");
     let cancel = ["deliveries", "cancel", "--handler", "crm", "--because", "not wanted", "--yes"];
     assert_eq!(service.run(&cancel).good(), "1 delivery cancelled\n");
     assert_eq!(service.run(&cancel).good(), "nothing to cancel\n");
