@@ -15,7 +15,7 @@ const GAP: &str = "  ";
 /// The least that a column is cut to, in places on the screen.
 const LEAST: usize = 8;
 /// The least in which the last column says anything.
-const READABLE: usize = 24;
+const READABLE: usize = 40;
 /// What stands before what is below a row.
 const INDENT: &str = "    ";
 /// From here on there is room for whole times, in places on the screen.

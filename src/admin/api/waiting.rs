@@ -34,7 +34,7 @@ impl Waiting {
             // Ruling 20.
             _ if self.in_force.handler(&record.handler).is_none() => Some("for its handler, which is not configured"),
             _ if own.is_some_and(|own| own.paused_at.is_some()) => Some("for its handler, which is paused"),
-            None if has_breaker => Some("for the one before it in its lane, and that for its handler's breaker"),
+            None if has_breaker => Some("for the one before it in its lane and its handler's breaker"),
             None => Some("for the one before it in its lane"),
             Some(due) if due > self.now => Some("until it is due again"),
             Some(_) if has_breaker => Some("for its handler's breaker"),
