@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::change::{Cancel, Retry};
 use super::client::{Ask, Client};
+use super::known::say_unknown_handler;
 use super::table::Narrow;
 use super::which::{WhichDeliveries, query};
 use super::{Done, Form, output, table};
@@ -64,7 +65,11 @@ impl Deliveries {
 
 impl List {
     async fn run(&self, config: &Config) -> Done {
-        let answer = self.all(&self.ask.client(config)?).await?;
+        let client = self.ask.client(config)?;
+        let answer = self.all(&client).await?;
+        if answer.deliveries.is_empty() {
+            say_unknown_handler(&client, self.which.handler()).await;
+        }
         if self.form.json {
             output::json(&answer);
             return Ok(());

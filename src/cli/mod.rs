@@ -12,6 +12,7 @@ mod events;
 mod filter;
 mod handlers;
 mod health;
+mod known;
 mod output;
 mod progress;
 mod rejected;

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::admin::api::wire;
 use crate::cli::client::{Ask, Client};
 use crate::cli::filter::Filter;
+use crate::cli::known::say_unknown_webhook;
 use crate::cli::table::Narrow;
 use crate::cli::{Done, Form, output, table};
 use crate::config::Config;
@@ -31,7 +32,11 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(super) async fn run(&self, config: &Config) -> Done {
-        let list = self.all(&self.ask.client(config)?).await?;
+        let client = self.ask.client(config)?;
+        let list = self.all(&client).await?;
+        if list.events.is_empty() {
+            say_unknown_webhook(&client, self.filter.webhook.as_deref()).await;
+        }
         if self.form.json {
             output::json(&list);
             return Ok(());
