@@ -46,10 +46,9 @@ impl Tail {
     }
 
     async fn follow(&self, client: &Client) -> Done {
-        let mut after = match self.after {
-            Some(after) => after,
-            None => newest(client).await?,
-        };
+        // Whoever never answered is not waited for.
+        let newest = newest(client).await?;
+        let mut after = self.after.unwrap_or(newest);
         let (mut told, mut away) = (0, false);
         loop {
             let left = self.limit.map_or(PAGE, |limit| limit - told);
