@@ -60,7 +60,7 @@ struct New {
     event: Option<String>,
     #[command(flatten)]
     which: Filter,
-    /// Every event that is kept.
+    /// Every event that is kept, but for notices.
     #[arg(long, help_heading = "Which events")]
     all: bool,
     /// Only for this handler, also where it did not get the event before.
