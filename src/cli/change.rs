@@ -6,7 +6,8 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::ask::Sure;
-use super::client::{Ask, Client};
+use super::client::{Ask, Client, Missing};
+use super::known::say_unknown_handler;
 use super::progress::Progress;
 use super::which::WhichDeliveries;
 use super::{Done, Failed, Form, half_way, output};
@@ -15,6 +16,9 @@ use crate::config::Config;
 
 /// How many ids one request takes.
 const IDS_MAX: usize = 500;
+
+/// Of how many that were left alone it is looked whether they are there.
+const LOOKED_FOR_MAX: usize = 20;
 
 /// What is tried again.
 #[derive(Debug, Args)]
@@ -49,7 +53,7 @@ struct Change {
     #[command(flatten)]
     sure: Sure,
     /// These, and nothing is asked.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = id)]
     ids: Vec<i64>,
     #[command(flatten)]
     which: WhichDeliveries,
@@ -128,9 +132,26 @@ impl Change {
         self.say(verb, done);
         let named = named.len() as u64;
         if done < named {
-            return Err(Failed::Work(anyhow!("{} of {named} were left alone: {}", named - done, verb.allowed)));
+            let missing = self.missing(client).await?;
+            let there = named - done > missing.len() as u64;
+            let why: Vec<_> = there.then(|| verb.allowed.to_owned()).into_iter().chain(missing).collect();
+            let left = format!("{} of {named} were left alone: {}", named - done, why.join("; "));
+            return Err(Failed::Work(anyhow!(left)));
         }
         Ok(())
+    }
+
+    /// Which of the first that were named there are not, in words.
+    async fn missing(&self, client: &Client) -> anyhow::Result<Vec<String>> {
+        let mut missing = Vec::new();
+        for id in BTreeSet::from_iter(&self.ids).into_iter().take(LOOKED_FOR_MAX) {
+            match client.get::<wire::Delivery>(&format!("/api/v1/deliveries/{id}"), &[]).await {
+                Ok(_) => {}
+                Err(error) if error.is::<Missing>() => missing.push(format!("there is no delivery {id}")),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(missing)
     }
 
     async fn by_filter(
@@ -145,6 +166,9 @@ impl Change {
         let count = all(client, verb, asked.clone(), &mut Progress::of(0)).await?;
         if count == 0 || self.sure.dry_run {
             self.say(verb, count);
+            if count == 0 {
+                say_unknown_handler(client, self.which.handler()).await;
+            }
             return Ok(());
         }
         self.sure.confirm(&format!("{} will be {}.", deliveries(count), verb.done))?;
@@ -184,6 +208,10 @@ async fn all(
         }
         (asked.after, asked.through) = (changed.next, changed.through);
     }
+}
+
+fn id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "the id of a delivery is a number, as `workhook deliveries list` shows it".to_owned())
 }
 
 /// So many deliveries, in words.

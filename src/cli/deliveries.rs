@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 
 use super::change::{Cancel, Retry};
 use super::client::{Ask, Client};
+use super::known::say_unknown_handler;
+use super::table::Narrow;
 use super::which::{WhichDeliveries, query};
 use super::{Done, Form, output, table};
 use crate::admin::api::wire;
@@ -63,7 +65,11 @@ impl Deliveries {
 
 impl List {
     async fn run(&self, config: &Config) -> Done {
-        let answer = self.all(&self.ask.client(config)?).await?;
+        let client = self.ask.client(config)?;
+        let answer = self.all(&client).await?;
+        if answer.deliveries.is_empty() {
+            say_unknown_handler(&client, self.which.handler()).await;
+        }
         if self.form.json {
             output::json(&answer);
             return Ok(());
@@ -73,7 +79,8 @@ impl List {
             return Ok(());
         }
         let rows: Vec<_> = answer.deliveries.iter().map(row).collect();
-        table::print(&["ID", "EVENT", "NAME", "HANDLER", "STATE", "TRIES", "WHY"], &rows);
+        let narrow = Narrow { whole: &["NAME", "STATE"], spare: &["TRIES"] };
+        table::print_narrow(&["ID", "EVENT", "NAME", "HANDLER", "STATE", "TRIES", "WHY"], narrow, &rows);
         if let Some(next) = answer.next {
             output::line(format!("more: --{} {next}", self.direction()));
         }
@@ -104,8 +111,8 @@ impl List {
 }
 
 fn row(delivery: &wire::Delivery) -> Vec<String> {
-    let waits = delivery.waits.as_ref().map(|waits| format!("waits {waits}"));
-    let why: Vec<String> = waits.into_iter().chain(delivery.reason.clone()).collect();
+    let waits = delivery.waits.as_ref().map(|waits| in_words(waits));
+    let why: Vec<String> = delivery.reason.clone().into_iter().chain(waits).collect();
     vec![
         delivery.id.to_string(),
         delivery.event.clone(),
@@ -115,4 +122,9 @@ fn row(delivery: &wire::Delivery) -> Vec<String> {
         delivery.attempts.to_string(),
         why.join("; "),
     ]
+}
+
+/// What a delivery waits for, after a comma or a semicolon.
+pub(super) fn in_words(waits: &str) -> String {
+    if waits.starts_with("for ") || waits.starts_with("until ") { format!("waits {waits}") } else { waits.to_owned() }
 }

@@ -5,7 +5,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::client::Ask;
+use super::deliveries::in_words;
 use super::events::attempt_line;
+use super::table::Narrow;
 use super::{Done, Failed, Form, output, table};
 use crate::admin::api::wire;
 use crate::config::Config;
@@ -75,7 +77,9 @@ impl List {
             return Ok(());
         }
         let rows: Vec<_> = list.handlers.iter().map(row).collect();
-        table::print(&["NAME", "KIND", "PENDING", "DELIVERED", "DEAD", "CANCELLED", "EVENTS", "STATE"], &rows);
+        let narrow = Narrow { whole: &["PENDING", "DELIVERED", "DEAD", "CANCELLED"], spare: &["KIND"] };
+        let heading = ["NAME", "KIND", "PENDING", "DELIVERED", "DEAD", "CANCELLED", "EVENTS", "STATE"];
+        table::print_narrow(&heading, narrow, &rows);
         Ok(())
     }
 }
@@ -105,10 +109,10 @@ fn state(handler: &wire::Handler) -> String {
         words.push("not configured".to_owned());
     }
     if let Some(since) = handler.paused_at {
-        words.push(format!("paused since {}", output::time(since)));
+        words.push(format!("paused since {}", table::time(since)));
     }
     if let Some(breaker) = &handler.breaker {
-        let next = output::time(breaker.next_probe_at);
+        let next = table::time(breaker.next_probe_at);
         words.push(format!("breaker open, next probe {next}: {}", breaker.reason));
     }
     if let Some(seconds) = handler.oldest_pending_seconds.filter(|seconds| *seconds >= 60) {
@@ -158,7 +162,7 @@ impl Test {
             output::line(format!("  {}", attempt_line(attempt)));
         }
         if let Some(waits) = &delivery.waits {
-            output::line(format!("  it waits {waits}; `workhook deliveries cancel {}` ends that", delivery.id));
+            output::line(format!("  {}; `workhook deliveries cancel {}` ends that", in_words(waits), delivery.id));
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Health {
     form: Form,
     /// Print nothing but errors, and ask only whether it is ready: for a container's health check.
     #[arg(long, conflicts_with = "json")]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 impl Health {
@@ -71,7 +71,7 @@ fn print(health: &wire::Health) {
 
 /// A line for each of its tokens.
 fn webhook(webhook: &wire::Webhook) -> Vec<Vec<String>> {
-    let time = |time: Option<Timestamp>| time.map_or_else(|| "never".to_owned(), output::time);
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "never".to_owned(), table::time);
     let row = |used: &wire::TokenUse| {
         let token = match (used.token.as_str(), used.configured) {
             ("", _) => "none sent".to_owned(),
@@ -85,6 +85,6 @@ fn webhook(webhook: &wire::Webhook) -> Vec<Vec<String>> {
 }
 
 fn turned_away(away: &wire::TurnedAway) -> Vec<String> {
-    let last_at = output::time(away.last_at);
+    let last_at = table::time(away.last_at);
     vec![away.count.to_string(), away.code.clone(), away.peer.clone(), last_at, away.claimed_webhook_id.clone()]
 }

@@ -12,6 +12,7 @@ mod events;
 mod filter;
 mod handlers;
 mod health;
+mod known;
 mod output;
 mod progress;
 mod rejected;
@@ -21,7 +22,7 @@ mod serve;
 mod table;
 mod which;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -162,6 +163,7 @@ pub fn main(register: impl FnOnce(Registry) -> Registry) -> ExitCode {
 fn run(cli: Cli, registry: Registry) -> Done {
     let Cli { common, command } = cli;
     let load = || Config::load(common.config.as_deref(), &Env::of_process());
+    let readable = |quiet| readable(common.config.as_deref(), quiet);
     match command {
         Command::Completions { shell } => {
             // In memory first: it panics where nobody reads what it writes.
@@ -173,13 +175,23 @@ fn run(cli: Cli, registry: Registry) -> Done {
         Command::Check(check) => check.run(load()),
         Command::Serve(serve) => serve.run(load()?, registry),
         Command::Send(send) => runtime()?.block_on(send.run(&load()?)),
-        Command::Events(events) => runtime()?.block_on(events.run(&load()?)),
-        Command::Deliveries(deliveries) => runtime()?.block_on(deliveries.run(&load()?)),
-        Command::Rejected(rejected) => runtime()?.block_on(rejected.run(&load()?)),
-        Command::Replay(replay) => runtime()?.block_on(replay.run(&load()?)),
-        Command::Handlers(handlers) => runtime()?.block_on(handlers.run(&load()?)),
-        Command::Health(health) => runtime()?.block_on(health.run(&load()?)),
+        Command::Events(events) => runtime()?.block_on(events.run(&readable(false)?)),
+        Command::Deliveries(deliveries) => runtime()?.block_on(deliveries.run(&readable(false)?)),
+        Command::Rejected(rejected) => runtime()?.block_on(rejected.run(&readable(false)?)),
+        Command::Replay(replay) => runtime()?.block_on(replay.run(&readable(false)?)),
+        Command::Handlers(handlers) => runtime()?.block_on(handlers.run(&readable(false)?)),
+        Command::Health(health) => runtime()?.block_on(health.run(&readable(health.quiet)?)),
     }
+}
+
+/// The configuration of who only asks a running workhook, which is not kept from it by a mistake in the file.
+fn readable(path: Option<&Path>, quiet: bool) -> Result<Config, ConfigErrors> {
+    let (config, wrong) = Config::load_readable(path, &Env::of_process())?;
+    if let Some(errors) = wrong.filter(|_| !quiet) {
+        output::complaint(&errors.to_string());
+        output::complaint("workhook: the configuration is wrong; going on with what can be read of it");
+    }
+    Ok(config)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failed> {

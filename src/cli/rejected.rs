@@ -4,6 +4,8 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::client::Ask;
+use super::known::say_unknown_webhook;
+use super::table::Narrow;
 use super::{Done, Form, output, table};
 use crate::admin::api::wire;
 use crate::config::Config;
@@ -86,7 +88,11 @@ impl List {
         let mut query = vec![("limit", self.limit.to_string())];
         query.extend(self.before.map(|before| ("before", before.to_string())));
         query.extend(self.webhook.clone().map(|webhook| ("webhook", webhook)));
-        let list: wire::RejectedList = self.ask.client(config)?.get("/api/v1/rejected", &query).await?;
+        let client = self.ask.client(config)?;
+        let list: wire::RejectedList = client.get("/api/v1/rejected", &query).await?;
+        if list.rejected.is_empty() {
+            say_unknown_webhook(&client, self.webhook.as_deref()).await;
+        }
         if self.form.json {
             output::json(&list);
             return Ok(());
@@ -96,7 +102,8 @@ impl List {
             return Ok(());
         }
         let rows: Vec<_> = list.rejected.iter().map(row).collect();
-        table::print(&["ID", "RECEIVED", "WEBHOOK", "BRAND", "NOW", "WHY"], &rows);
+        let narrow = Narrow { whole: &["RECEIVED", "NOW"], spare: &["BRAND"] };
+        table::print_narrow(&["ID", "RECEIVED", "WEBHOOK", "BRAND", "NOW", "WHY"], narrow, &rows);
         if let Some(next) = list.next {
             output::line(format!("more: --before {next}"));
         }
@@ -108,7 +115,7 @@ fn row(rejected: &wire::Rejected) -> Vec<String> {
     let now = if rejected.became.is_some() { "an event" } else { "rejected" };
     vec![
         rejected.id.to_string(),
-        output::time(rejected.received_at),
+        table::time(rejected.received_at),
         rejected.webhook.clone(),
         rejected.brand.clone(),
         now.to_owned(),
@@ -138,7 +145,10 @@ fn story(rejected: &wire::Rejected) {
     let from = rejected.peer.as_deref().unwrap_or("an unknown address");
     output::line(format!("  received  {}  from {from}", output::time(rejected.received_at)));
     output::line(format!("  webhook   {}  ({})", rejected.webhook, rejected.brand));
-    output::line(format!("  body      {} bytes; --raw prints it", rejected.body_bytes));
+    output::line(match rejected.body_bytes {
+        0 => "  body      none is kept".to_owned(),
+        bytes => format!("  body      {bytes} bytes; --raw prints it"),
+    });
     for (name, value) in &rejected.headers {
         output::line(format!("  header    {name}: {value}"));
     }

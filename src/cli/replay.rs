@@ -60,7 +60,7 @@ struct New {
     event: Option<String>,
     #[command(flatten)]
     which: Filter,
-    /// Every event that is kept.
+    /// Every event that is kept, but for notices.
     #[arg(long, help_heading = "Which events")]
     all: bool,
     /// Only for this handler, also where it did not get the event before.
@@ -234,7 +234,7 @@ impl List {
 fn row(replay: &wire::Replay) -> Vec<String> {
     vec![
         replay.id.to_string(),
-        output::time(replay.started_at),
+        table::time(replay.started_at),
         replay.state.clone(),
         replay.events.to_string(),
         replay.deliveries.to_string(),

@@ -63,8 +63,8 @@ pub(super) struct Send {
     /// How many to send, going through the events again and again.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// How many to start a second, such as 5, whether answers come or not; without it, as fast as answers come.
-    #[arg(long, value_name = "PER_SECOND")]
+    /// How many to start a second, such as 5/s, whether answers come or not; without it, as fast as answers come.
+    #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<f64>,
     /// How many may be under way at one time.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PARALLEL)]
@@ -79,6 +79,11 @@ pub(super) struct Send {
 
 fn fault(text: &str) -> Result<Fault, String> {
     text.parse::<Fault>().map_err(|error| error.to_string())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    number.parse().map_err(|_| "write for example 5/s, or 5".to_owned())
 }
 
 fn faults() -> String {
@@ -121,7 +126,10 @@ impl Send {
     }
 
     fn draft(&self, brand: Brand, event: &str) -> anyhow::Result<Draft> {
-        let Some(file) = &self.file else { return Ok(Draft::of_fixture(Fixture::find(brand, event)?)) };
+        let Some(file) = &self.file else {
+            let fixture = Fixture::find(brand, event);
+            return Ok(Draft::of_fixture(fixture.map_err(|none| anyhow!("{none}; with --file any name will do"))?));
+        };
         let body = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
         Ok(Draft::of_body(brand, event, Bytes::from(body))?)
     }

@@ -32,6 +32,11 @@ pub(super) struct WhichDeliveries {
 }
 
 impl WhichDeliveries {
+    /// The handler, where one was named.
+    pub(super) fn handler(&self) -> Option<&str> {
+        self.handler.as_deref()
+    }
+
     /// In the shape of the API, with a state.
     pub(super) fn filter(&self, state: Option<&String>) -> wire::DeliveryFilter {
         let WhichDeliveries { handler, event, name, since, until, reason } = self.clone();

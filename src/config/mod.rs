@@ -122,18 +122,43 @@ impl Config {
         Ok(Config { source: Some(path), ..config })
     }
 
+    /// Reads what can be read of the same, for who has to know no more than where a running workhook is: what is wrong
+    /// has its default, and is said beside it.
+    ///
+    /// # Errors
+    /// When the file that is named here cannot be read.
+    pub fn load_readable(path: Option<&Path>, env: &Env) -> Result<(Config, Option<ConfigErrors>), ConfigErrors> {
+        Ok(match load::find(Path::new(""), path, env) {
+            Ok(None) => Config::parse_readable(None, env),
+            Ok(Some((path, text))) => Config::parse_readable(Some((&path.to_string_lossy(), &text)), env),
+            Err(errors) if path.is_some() => return Err(errors),
+            Err(errors) => (Config::parse_readable(None, env).0, Some(errors)),
+        })
+    }
+
+    fn parse_readable(text: Option<(&str, &str)>, env: &Env) -> (Config, Option<ConfigErrors>) {
+        let (document, mistakes) = match text.map(|(name, text)| Document::parse(name, text)).transpose() {
+            Ok(parsed) => parsed.unzip(),
+            Err(mistakes) => return (Config::parse_readable(None, env).0, Some(ConfigErrors::new(mistakes))),
+        };
+        let mut reader = Reader::new(document.as_ref(), env, mistakes.unwrap_or_default());
+        let mut config = Config::read(&mut reader);
+        config.source = text.map(|(name, _)| PathBuf::from(name));
+        match reader.finish() {
+            Ok(settings) => (Config { settings, ..config }, None),
+            Err(errors) => (config, Some(errors)),
+        }
+    }
+
     /// Reads a file's text, given with the name that messages call it by, and the environment on top of it.
     ///
     /// # Errors
     /// With everything that is wrong.
     pub fn parse(text: Option<(&str, &str)>, env: &Env) -> Result<Config, ConfigErrors> {
-        let parsed = text.map(|(name, text)| Document::parse(name, text)).transpose().map_err(ConfigErrors::new)?;
-        let (document, mistakes) = parsed.unzip();
-        let mut reader = Reader::new(document.as_ref(), env, mistakes.unwrap_or_default());
-        let mut config = Config::read(&mut reader);
-        config.settings = reader.finish()?;
-        config.source = text.map(|(name, _)| PathBuf::from(name));
-        Ok(config)
+        match Config::parse_readable(text, env) {
+            (config, None) => Ok(config),
+            (_, Some(errors)) => Err(errors),
+        }
     }
 
     /// Every key that can be set, for example `ingest.listen` and `handler.retry.max`: what the readers ask for when

@@ -105,7 +105,7 @@ impl Replayer {
         let consumers = Arc::clone(&self.consumers.borrow());
         let may_get = |name: &EventName| {
             let handlers = consumers.iter().map(|consumer| (&consumer.name, &consumer.route, consumer.policy.ordered));
-            candidates(&replay.asked.to, name, handlers)
+            candidates(&replay.asked, name, handlers)
         };
         let events: Vec<(Position, Vec<Candidate>)> = items
             .iter()

@@ -96,7 +96,18 @@ fn a_delivery_that_is_named_by_its_id_is_retried_without_a_question() {
     let again = service.run(&["deliveries", "retry", &ids[0], &ids[1], "4711"]);
     assert_eq!(again.stdout, "1 delivery retried\n");
     let said = again.failed(1);
-    assert!(said.contains("2 of 3 were left alone: only what is dead or cancelled can be retried"), "{said}");
+    let left = "2 of 3 were left alone: only what is dead or cancelled can be retried; there is no delivery 4711";
+    assert!(said.contains(left), "{said}");
+    let said = service.run(&["deliveries", "retry", "4711"]).failed(1);
+    assert_eq!(said, "workhook: 1 of 1 were left alone: there is no delivery 4711\n");
+    let said = service.run(&["deliveries", "cancel", "abc"]).failed(2);
+    assert!(said.contains("the id of a delivery is a number"), "{said}");
+    for args in [&["retry", "--yes"][..], &["cancel", "--yes"], &["list"]] {
+        let run = service.run(&[&["deliveries"], args, &["--handler", "nope"]].concat());
+        let said = "workhook: no handler \"nope\" is configured or has deliveries; there are: crm, sprints\n";
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), said), "{args:?}");
+    }
+    assert_eq!(service.run(&["deliveries", "list", "--handler", "sprints"]).good(), "no deliveries\n");
 }
 
 #[test]
@@ -109,7 +120,10 @@ fn what_waits_for_a_paused_handler_is_cancelled_with_a_reason() {
     assert_eq!((row[1].as_str(), row[6].as_str()), ("http", "Issue.*"));
     assert!(row[7].starts_with("paused since "), "{row:?}");
     let said = service.run(&["deliveries", "list", "--handler", "crm"]).good();
-    assert!(said.contains("waits for its handler, which is paused"), "{said}");
+    assert!(said.trim_end().ends_with("  waits for its handler, which is paused"), "{said}");
+    let [waiting] = &service.deliveries(&["--state", "pending"])[..] else { panic!("one delivery") };
+    let story = service.run(&["events", "show", &waiting.event]).good();
+    assert!(story.contains("crm  pending, waits for its handler, which is paused"), "{story}");
     let cancel = ["deliveries", "cancel", "--handler", "crm", "--because", "not wanted", "--yes"];
     assert_eq!(service.run(&cancel).good(), "1 delivery cancelled\n");
     assert_eq!(service.run(&cancel).good(), "nothing to cancel\n");

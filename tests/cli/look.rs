@@ -94,6 +94,7 @@ fn the_story_of_an_event_names_the_handlers_the_attempts_and_the_clause_that_sai
         "crm  dead: ",
         "attempt 1  refused 422",
         "answered 422",
+        "\n      answer: POST / HTTP/1.1\n",
         "sprints  not asked: events: none of Sprint.* matches",
     ] {
         assert!(said.contains(part), "{part}: {said}");

@@ -34,10 +34,23 @@ fn a_rejected_request_is_listed_and_shown_with_what_was_wrong() {
 }
 
 #[test]
+fn a_body_that_was_too_large_is_said_not_to_be_kept() {
+    let service = Place::with("[ingest]\nmax_body = \"64KiB\"").serve(&[]);
+    service.run(&["send", "Issue.Update", "--fault", "oversize"]);
+    let said = service.run(&["rejected", "show", "1"]).good();
+    assert!(said.contains("the body is larger than 65536 bytes") && said.contains("none is kept"), "{said}");
+    assert!(!said.contains("--raw"), "{said}");
+    let run = service.run(&["rejected", "list", "--webhook", "nope"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "no rejected requests\n"));
+    assert_eq!(run.stderr, "workhook: no webhook \"nope\" is configured; there are: default\n");
+    assert!(service.run(&["events", "list", "--webhook", "nope"]).stderr.contains("no webhook \"nope\""));
+}
+
+#[test]
 fn ruling_11_it_becomes_an_event_with_a_correction() {
     let service = service();
     let said = service.run(&["rejected", "retry", "1"]).failed(1);
-    assert!(said.contains("X-Leiga-Retry-Num is not a whole number"), "{said}");
+    assert!(said.contains("still rejected: X-Leiga-Retry-Num is not a whole number"), "{said}");
     let said = service.run(&["rejected", "retry", "1", "--set", "Token=x"]).failed(1);
     assert!(said.contains("cannot be set"), "{said}");
     for wrong in [&["--set", "Retry-Num"][..], &["--set", "ID=1", "--set", "ID=2"]] {

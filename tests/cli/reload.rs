@@ -37,6 +37,17 @@ fn a_wrong_file_is_said_with_its_places_and_changes_nothing_and_a_good_one_is_in
         "workhook.toml:12:15: handler.new.concurrency: 0 is out of bounds; it can be from 1 to 1024",
     ];
     assert_eq!(lines, expected.map(|mistake| ("ERROR", mistake)));
+    let ran = service.run(&["health"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(expected.iter().all(|mistake| ran.stderr.contains(mistake)), "{ran:?}");
+    assert!(ran.stderr.ends_with("the configuration is wrong; going on with what can be read of it\n"), "{ran:?}");
+    let quiet = service.run(&["health", "--quiet"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "", ""));
+    // Nothing of this one can be read, so somebody has to say where it is.
+    service.place.write("workhook.toml", "[admin\n");
+    let address = format!("--admin-url={}", service.private);
+    assert_eq!(service.run(&["health", "--quiet", &address]).code, Some(0));
+    service.run(&["send", "Issue.Update"]).failed(2);
     service.place.write("workhook.toml", &first);
     let health = service.run(&["health"]).good();
     assert!(health.starts_with("ready") && expected.iter().all(|mistake| health.contains(mistake)), "{health}");

@@ -108,6 +108,8 @@ fn many_are_summed_up() {
 fn an_unknown_event_is_exit_code_2_with_names_that_are_near() {
     let said = Place::new().run(&["send", "Isue.Updat"]).failed(2);
     assert!(said.contains("Isue.Updat") && said.contains("Issue.Update"), "{said}");
+    let said = Place::new().run(&["send", "Foo.Bar"]).failed(2);
+    assert!(said.contains("there is no fixture of \"Foo.Bar\"") && said.contains("--file"), "{said}");
 }
 
 #[test]
@@ -117,6 +119,8 @@ fn what_cannot_be_sent_is_exit_code_2_and_nothing_is_sent() {
         (&["--set", "data"][..], "path=value"),
         (&["--set", "data.issue.summary.x=1"], "data.issue.summary is a string"),
         (&["--rate", "0"], "rate"),
+        (&["--rate", "0/s"], "rate"),
+        (&["--rate", "5/m"], "write for example 5/s"),
         (&["--url", "nowhere"], "\"nowhere\""),
         (&["--file", "none.json"], "none.json"),
         (&["--fault", "none"], "duplicate, bad-token"),

@@ -83,6 +83,7 @@ fn where_nobody_answers_from_the_beginning_it_fails() {
     let nobody = Place::new().set("WORKHOOK__ADMIN__LISTEN", "127.0.0.1:1");
     let said = nobody.run(&["events", "tail"]).failed(1);
     assert!(said.contains("workhook serve"), "{said}");
+    assert_eq!(nobody.run(&["events", "tail", "--after", "0"]).failed(1), said);
     let service = service();
     let said = service.run(&["events", "tail", "--since", "yesterday"]).failed(2);
     assert!(said.contains("2h"), "{said}");

@@ -178,7 +178,17 @@ async fn a_handler_is_tried_with_the_newest_event_that_its_route_takes_and_the_a
 #[tokio::test]
 async fn a_test_that_waits_behind_others_is_answered_202_in_time() {
     let receiver = TestReceiver::start().await;
-    let app = app(&receiver, "timeout = \"100ms\"\nretry = { attempts = 5, first = \"1h\" }").await;
+    for (breaker, waits) in [
+        ("", "for the one before it in its lane"),
+        ("breaker = { failures = 1 }", "for the one before it in its lane and its handler's breaker"),
+    ] {
+        is_answered_in_time(&receiver, breaker, waits).await;
+    }
+}
+
+async fn is_answered_in_time(receiver: &TestReceiver, breaker: &str, waits: &str) {
+    let retry = "retry = { attempts = 5, first = \"1h\" }";
+    let app = app(receiver, &format!("timeout = \"100ms\"\n{retry}\n{breaker}")).await;
     receiver.answer_status(503);
     app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
     let attempted = || async {
@@ -188,7 +198,7 @@ async fn a_test_that_waits_behind_others_is_answered_202_in_time() {
     let first = until("the first attempt failed", attempted).await;
     let (status, tested) = app.ask("handlers/issues/test", json!({ "event_id": first.event })).await;
     assert_eq!((status, &tested["ended"]), (202, &json!(false)));
-    assert_eq!(tested["delivery"]["waits"], "for the one before it in its lane");
+    assert_eq!(tested["delivery"]["waits"], waits);
     assert!(app.done("deliveries/cancel", json!({ "filter": {} })).await["done"] == 2);
     app.stop().await;
 }

@@ -69,7 +69,7 @@ async fn retry(
     let kept = KeptRequest { webhook: &row.webhook, headers: &row.headers, body: row.body.clone(), peer: row.peer };
     let corrections: Vec<_> = asked.set.into_iter().collect();
     let accepted = check_again(kept, &corrections, admin.clock.now(), &admin.in_force().webhooks)
-        .map_err(|still| Error::CannotBeDone(still.to_string()))?;
+        .map_err(|still| Error::CannotBeDone(format!("still rejected: {still}")))?;
     let (outcome, event) = match admin.store.append(accepted).await? {
         Appended::Stored { id, .. } => ("stored", Some(id)),
         Appended::Duplicate { id, .. } => ("duplicate", id),

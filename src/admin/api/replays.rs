@@ -155,7 +155,7 @@ fn step<'e>(
 ) -> ReplayStep {
     let of_event = |(position, name)| {
         let handlers = in_force.handlers.iter().map(|handler| (&handler.name, &handler.route, handler.ordered));
-        (position, candidates(&new.to, name, handlers))
+        (position, candidates(new, name, handlers))
     };
     ReplayStep {
         events: events.into_iter().map(of_event).collect(),

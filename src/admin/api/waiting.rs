@@ -27,17 +27,17 @@ impl Waiting {
     /// What a delivery waits for, where it is pending.
     pub(super) fn of(&self, record: &DeliveryRecord) -> Option<&'static str> {
         let own = self.handlers.iter().find(|handler| handler.name == record.handler);
+        let has_breaker = own.is_some_and(|own| own.breaker.is_some());
         match record.due_at {
             _ if record.state != DeliveryState::Pending => None,
             Some(until) if record.claimed && until > self.now => Some("being attempted"),
             // Ruling 20.
             _ if self.in_force.handler(&record.handler).is_none() => Some("for its handler, which is not configured"),
             _ if own.is_some_and(|own| own.paused_at.is_some()) => Some("for its handler, which is paused"),
+            None if has_breaker => Some("for the one before it in its lane and its handler's breaker"),
             None => Some("for the one before it in its lane"),
             Some(due) if due > self.now => Some("until it is due again"),
-            Some(_) if own.is_some_and(|own| own.breaker.is_some()) => {
-                Some("for its handler, whose breaker lets one through at a time")
-            }
+            Some(_) if has_breaker => Some("for its handler's breaker"),
             Some(_) => Some("for a free place"),
         }
     }

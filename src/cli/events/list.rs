@@ -5,6 +5,8 @@ use clap::Args;
 use crate::admin::api::wire;
 use crate::cli::client::{Ask, Client};
 use crate::cli::filter::Filter;
+use crate::cli::known::say_unknown_webhook;
+use crate::cli::table::Narrow;
 use crate::cli::{Done, Form, output, table};
 use crate::config::Config;
 
@@ -30,7 +32,11 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(super) async fn run(&self, config: &Config) -> Done {
-        let list = self.all(&self.ask.client(config)?).await?;
+        let client = self.ask.client(config)?;
+        let list = self.all(&client).await?;
+        if list.events.is_empty() {
+            say_unknown_webhook(&client, self.filter.webhook.as_deref()).await;
+        }
         if self.form.json {
             output::json(&list);
             return Ok(());
@@ -39,7 +45,8 @@ impl List {
             output::line("no events");
         } else {
             let rows: Vec<_> = list.events.iter().map(row).collect();
-            table::print(&["ID", "RECEIVED", "EVENT", "BRAND", "HANDLED", "ABOUT"], &rows);
+            let narrow = Narrow { whole: &["RECEIVED", "EVENT", "HANDLED"], spare: &["BRAND"] };
+            table::print_narrow(&["ID", "RECEIVED", "EVENT", "BRAND", "HANDLED", "ABOUT"], narrow, &rows);
         }
         if let Some(next) = list.next {
             output::line(format!("more: --before {next}"));
@@ -67,7 +74,7 @@ impl List {
 }
 
 fn row(event: &wire::EventSummary) -> Vec<String> {
-    let received_at = output::time(event.received_at);
+    let received_at = table::time(event.received_at);
     vec![event.id.clone(), received_at, event.name.clone(), event.brand.clone(), handled(event), about(event)]
 }
 

@@ -4,8 +4,12 @@ use clap::Args;
 
 use crate::admin::api::wire;
 use crate::cli::client::Ask;
-use crate::cli::{Done, Form, output};
+use crate::cli::deliveries::in_words;
+use crate::cli::{Done, Form, output, table};
 use crate::config::Config;
+
+/// How much of a far end's answer is shown, in places on the screen.
+const ANSWER_MAX: usize = 200;
 
 /// Which event.
 #[derive(Debug, Args)]
@@ -69,6 +73,7 @@ fn story(event: &wire::EventDetail) {
         output::line(format!("  {}", delivery_line(delivery)));
         for attempt in &delivery.history {
             output::line(format!("    {}", attempt_line(attempt)));
+            answer_line(&attempt.response).into_iter().for_each(|answer| output::line(format!("      {answer}")));
         }
     }
     for not in &event.not_routed {
@@ -93,7 +98,7 @@ fn receipt_line(receipt: &wire::Receipt) -> String {
 fn delivery_line(delivery: &wire::Delivery) -> String {
     let mut text = format!("{}  {}", delivery.handler, delivery.state);
     if let Some(waits) = &delivery.waits {
-        text.push_str(&format!(", {waits}"));
+        text.push_str(&format!(", {}", in_words(waits)));
     }
     if let Some(replay) = delivery.replay {
         text.push_str(&format!(", by replay {replay}"));
@@ -118,4 +123,10 @@ pub(in crate::cli) fn attempt_line(attempt: &wire::Attempt) -> String {
         "{started_at}  attempt {}  {}{status}  {} ms  {}",
         attempt.number, attempt.ended, attempt.took_ms, attempt.message
     )
+}
+
+/// The beginning of what the far end answered, where it said anything.
+fn answer_line(response: &str) -> Option<String> {
+    let first = response.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(format!("answer: {}", table::cut(first, ANSWER_MAX)))
 }

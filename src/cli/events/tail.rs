@@ -46,10 +46,9 @@ impl Tail {
     }
 
     async fn follow(&self, client: &Client) -> Done {
-        let mut after = match self.after {
-            Some(after) => after,
-            None => newest(client).await?,
-        };
+        // Whoever never answered is not waited for.
+        let newest = newest(client).await?;
+        let mut after = self.after.unwrap_or(newest);
         let (mut told, mut away) = (0, false);
         loop {
             let left = self.limit.map_or(PAGE, |limit| limit - told);
@@ -90,7 +89,7 @@ impl Tail {
             return;
         }
         let line =
-            format!("{}  {:<20}  {:<9}  {}", output::time(event.received_at), event.name, event.brand, about(event));
+            format!("{}  {:<20}  {:<9}  {}", table::time(event.received_at), event.name, event.brand, about(event));
         output::line(table::screen().map_or_else(|| line.clone(), |screen| table::cut(&line, screen)));
     }
 }
