@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long a step should take: requests wait behind it.
-const STEP: Duration = Duration::from_millis(3);
+const STEP: Duration = Duration::from_millis(2);
 /// The smallest step and the largest.
 const SIZES: std::ops::RangeInclusive<usize> = 4..=256;
 /// The longest pause.
@@ -44,9 +44,9 @@ impl Pace {
 }
 
 /// How long to leave the writer alone after a step, so that the work has a part of its time: half of it in a hurry,
-/// else a fifth.
+/// else a tenth.
 pub(super) fn pause(took: Duration, hurry: bool) -> Duration {
-    (took * if hurry { 1 } else { 4 }).min(PAUSE_MAX)
+    (took * if hurry { 1 } else { 9 }).min(PAUSE_MAX)
 }
 
 /// Does a step and tells how long it took.
@@ -71,14 +71,14 @@ mod tests {
     #[test]
     fn steps_shrink_while_they_are_slow_and_grow_while_they_are_quick_within_bounds() {
         let after = |size, millis| Pace { size }.after(Duration::from_millis(millis)).size();
-        assert_eq!([after(16, 1), after(16, 4), after(16, 7)], [32, 16, 8]);
+        assert_eq!([after(16, 1), after(16, 3), after(16, 7)], [32, 16, 8]);
         assert_eq!([after(256, 0), after(4, 1000)], [256, 4]);
     }
 
     #[test]
     fn the_pause_is_in_proportion_to_the_step_and_bounded() {
         let millis = Duration::from_millis;
-        assert_eq!((pause(millis(5), false), pause(millis(5), true)), (millis(20), millis(5)));
+        assert_eq!((pause(millis(5), false), pause(millis(5), true)), (millis(45), millis(5)));
         assert_eq!(pause(Duration::from_secs(60), false), PAUSE_MAX);
     }
 }
