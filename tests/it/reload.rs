@@ -200,6 +200,8 @@ async fn a_function_stays_registered_and_more_places_are_taken_at_once() {
     for _ in 0..3 {
         app.send(post()).await;
     }
+    // What is planned afterwards would wait in one lane (ruling 15).
+    until("all are planned", || async { (app.health().await.unplanned == 0).then_some(()) }).await;
     // Without a table, it has the places that every handler has.
     app.reloaded("[[handler]]\nname = \"other\"\nkind = \"log\"\nevents = [\"No.Such\"]").await;
     let health = app.settled().await;
