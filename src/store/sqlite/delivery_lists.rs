@@ -3,7 +3,7 @@
 //! What always holds: a page looks at no more than so many deliveries; and the tallies are changed in the transaction
 //! that changes the deliveries.
 
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows;
@@ -13,8 +13,6 @@ use crate::store::{DeliveryQuery, Page, Start};
 
 /// How many deliveries are looked at for one page.
 const LOOKED_AT: usize = 2000;
-/// How far apart the order of planning and that of its times are taken to be.
-const ASTRAY_MINUTES: i64 = 2;
 
 pub(super) fn deliveries(connection: &Connection, query: &DeliveryQuery) -> rusqlite::Result<Page<DeliveryRecord>> {
     let simple = DeliveryFilter {
@@ -64,17 +62,12 @@ fn is_meant(filter: &DeliveryFilter, delivery: &DeliveryRecord) -> bool {
 
 /// The ids to look at for a page, in its direction.
 fn ids(connection: &Connection, query: &DeliveryQuery, most: usize) -> rusqlite::Result<Vec<i64>> {
-    let (mut first, mut last) = match query.start {
-        Start::Newest => (0, i64::MAX),
-        Start::Before(id) => (0, id.0 - 1),
-        Start::After(id) => (id.0 + 1, i64::MAX),
-    };
-    let astray = ASTRAY_MINUTES.minutes();
+    let (mut first, mut last) = rows::bounds(query.start, |id| id.0);
     if let Some(since) = query.filter.since {
-        first = first.max(id_at(connection, since.checked_sub(astray).unwrap_or(Timestamp::MIN))?);
+        first = first.max(id_at(connection, rows::well_before(since))?);
     }
     if let Some(until) = query.filter.until {
-        last = last.min(id_at(connection, until.checked_add(astray).unwrap_or(Timestamp::MAX))?);
+        last = last.min(id_at(connection, rows::well_after(until))?);
     }
     let forward = matches!(query.start, Start::After(_));
     let direction = rows::direction(forward);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{catalogue, deliveries, rows};
@@ -17,8 +17,6 @@ use crate::store::{EventQuery, EventRow, Page, Start};
 const LOOKED_AT: usize = 2000;
 /// How many of those that cannot be found by their terms yet, and have to be read.
 const READ: usize = 500;
-/// How far apart the order of storing and that of the times of receipt are taken to be.
-const ASTRAY_MINUTES: i64 = 2;
 
 pub(super) fn events(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Page<EventRow>> {
     let List { positions, more } = List::of(connection, query)?;
@@ -181,8 +179,7 @@ fn range(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Option
         first = first.max(first_since(connection, since)?);
     }
     if let Some(until) = query.filter.until {
-        let astray = ASTRAY_MINUTES.minutes();
-        last = last.min(position_at(connection, until.checked_add(astray).unwrap_or(Timestamp::MAX))?);
+        last = last.min(position_at(connection, rows::well_after(until))?);
     }
     if query.filter.outcome == Some(EventOutcome::Unplanned) {
         first = first.max(deliveries::mark(connection, "planned")? + 1);
@@ -199,7 +196,7 @@ pub(super) fn last_position(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// The first position of an event that a filter can mean by its time, or the one after the last.
 pub(super) fn first_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<i64> {
-    position_at(connection, since.checked_sub(ASTRAY_MINUTES.minutes()).unwrap_or(Timestamp::MIN))
+    position_at(connection, rows::well_before(since))
 }
 
 /// How many events there are behind a position up to which all are planned, or catalogued.

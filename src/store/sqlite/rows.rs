@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::model::{
     Attempt, DeliveryId, DeliveryRecord, DeliveryState, Ended, Entity, EventId, HandlerName, HandlerRecord,
     OpenBreaker, Outcome, Position, Receipt, ReplayId, StoredEvent,
 };
+use crate::store::Start;
 
 /// The columns that [`event`] reads.
 pub(super) const EVENT: &str = "position, id, webhook, brand, claimed_webhook_id, name, original_name, occurrence_id,
@@ -163,6 +164,28 @@ pub(super) fn halve(
         }
     }
     Ok(first)
+}
+
+/// How far apart the order of rows and that of their times are taken to be.
+const ASTRAY_MINUTES: i64 = 2;
+
+/// From which time on rows are looked at, so that none of this time or later is left out.
+pub(super) fn well_before(time: Timestamp) -> Timestamp {
+    time.checked_sub(ASTRAY_MINUTES.minutes()).unwrap_or(Timestamp::MIN)
+}
+
+/// Up to which time rows are looked at, so that none before this one is left out.
+pub(super) fn well_after(time: Timestamp) -> Timestamp {
+    time.checked_add(ASTRAY_MINUTES.minutes()).unwrap_or(Timestamp::MAX)
+}
+
+/// The first id and the last that a page can have, by where it begins.
+pub(super) fn bounds<Id>(start: Start<Id>, number: impl Fn(Id) -> i64) -> (i64, i64) {
+    match start {
+        Start::Newest => (0, i64::MAX),
+        Start::Before(id) => (0, number(id) - 1),
+        Start::After(id) => (number(id) + 1, i64::MAX),
+    }
 }
 
 /// The direction of a list as SQLite takes it.

@@ -83,11 +83,7 @@ pub(super) fn count_refusals(connection: &Connection, counts: &[RefusalCount]) -
 const REJECTED: &str = "id, received_at, webhook, brand, peer, reason, headers, length(body), became, became_at";
 
 pub(super) fn rejected(connection: &Connection, query: &RejectedQuery) -> rusqlite::Result<Page<RejectedRow>> {
-    let (first, last) = match query.start {
-        Start::Newest => (0, i64::MAX),
-        Start::Before(id) => (0, id.0 - 1),
-        Start::After(id) => (id.0 + 1, i64::MAX),
-    };
+    let (first, last) = rows::bounds(query.start, |id| id.0);
     let webhook = if query.webhook.is_some() { "webhook = ?4 AND" } else { "?4 IS NULL AND" };
     let direction = rows::direction(matches!(query.start, Start::After(_)));
     let sql = format!(
