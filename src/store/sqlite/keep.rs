@@ -15,7 +15,7 @@ pub(super) use space::{give_back, space};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{deliveries, rows};
+use super::{catalogue, deliveries, rows};
 use crate::model::{HandlerName, Position};
 use crate::store::{PruneRequest, Pruned};
 
@@ -50,6 +50,7 @@ pub(super) fn prune(connection: &Connection, request: &PruneRequest) -> rusqlite
         }
     }
     remove::trim_plans(connection, &gone)?;
+    catalogue::drop_first(connection)?;
     Ok(pruned)
 }
 

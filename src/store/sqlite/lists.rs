@@ -71,10 +71,10 @@ fn came_to(connection: &Connection, outcome: EventOutcome, position: i64, planne
 }
 
 /// The positions to look at for a page, in its direction.
-struct List {
-    positions: Vec<i64>,
+pub(super) struct List {
+    pub(super) positions: Vec<i64>,
     /// Where to go on after all of them; `None` at the end.
-    more: Option<i64>,
+    pub(super) more: Option<i64>,
 }
 
 impl List {
@@ -95,9 +95,7 @@ impl List {
         let catalogued = deliveries::mark(connection, "catalogued")?;
         let (found, read) =
             (*range.start()..=catalogued.min(*range.end()), catalogued.max(range.start() - 1) + 1..=*range.end());
-        let find = || -> rusqlite::Result<List> {
-            Ok(List::cut(catalogue::find(connection, &asked, &found, forward, LOOKED_AT)?, LOOKED_AT))
-        };
+        let find = || catalogue::find(connection, &asked, &found, forward, LOOKED_AT);
         let read = || List::read(connection, &asked, read.clone(), forward);
         // What is not in the catalogue yet is the newest.
         let first = if forward { find()? } else { read()? };
@@ -109,7 +107,7 @@ impl List {
     }
 
     /// Takes as many as were asked for as a sign that there are more.
-    fn cut(positions: Vec<i64>, most: usize) -> List {
+    pub(super) fn cut(positions: Vec<i64>, most: usize) -> List {
         let more = if positions.len() < most { None } else { positions.last().copied() };
         List { positions, more }
     }

@@ -5,14 +5,12 @@
 
 use rusqlite::Connection;
 
-use super::super::deliveries;
+use super::super::{catalogue, deliveries};
 use super::space::give_back;
 use crate::store::Left;
 
 /// Says what comes next.
 const MARK: &str = "cleaning";
-/// How many pages of the catalogue are written anew in one piece.
-const MERGE_PAGES: i64 = 32;
 
 /// Where something that was removed may still be.
 pub(in super::super) fn left(connection: &Connection) -> rusqlite::Result<Option<Left>> {
@@ -26,15 +24,19 @@ pub(in super::super) fn left(connection: &Connection) -> rusqlite::Result<Option
 
 /// Says that something was removed.
 pub(super) fn is_due(connection: &Connection) -> rusqlite::Result<()> {
+    catalogue::clean_stale(connection)?;
     set_left(connection, Some(Left::Catalogue))
 }
 
 /// Does the next piece, except for emptying the log; what is left afterwards.
 pub(in super::super) fn clean(connection: &Connection) -> rusqlite::Result<Option<Left>> {
-    match left(connection)? {
-        Some(Left::Catalogue) if !merge_catalogue(connection)? => set_left(connection, Some(Left::FreePages))?,
-        Some(Left::FreePages) if !give_back(connection)? => set_left(connection, Some(Left::Log))?,
-        _ => {}
+    let (next, more) = match left(connection)? {
+        Some(Left::Catalogue) => (Left::FreePages, overwriting(connection, || catalogue::clean(connection))?),
+        Some(Left::FreePages) => (Left::Log, give_back(connection)?),
+        left => return Ok(left),
+    };
+    if !more {
+        set_left(connection, Some(next))?;
     }
     left(connection)
 }
@@ -55,18 +57,6 @@ fn set_left(connection: &Connection, left: Option<Left>) -> rusqlite::Result<()>
         Some(Left::Log) => 3,
     };
     deliveries::set_mark(connection, MARK, value)
-}
-
-/// Writes a part of the catalogue anew without what was removed from it, which until then is only marked as such;
-/// whether there is more.
-fn merge_catalogue(connection: &Connection) -> rusqlite::Result<bool> {
-    overwriting(connection, || {
-        let before = connection.total_changes();
-        // A negative number has all of it merged into one.
-        connection.prepare_cached("INSERT INTO terms (terms, rank) VALUES ('merge', ?1)")?.execute([-MERGE_PAGES])?;
-        // The statement itself counts as one.
-        Ok(connection.total_changes() - before > 1)
-    })
 }
 
 /// Has pages overwritten that are given up, while something is done.

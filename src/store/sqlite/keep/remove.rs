@@ -17,7 +17,7 @@ pub(super) struct Removed {
     pub(super) pending: u64,
 }
 
-/// Removes an event, its duplicates, receipts, deliveries, attempts and its entry in the catalogue.
+/// Removes an event, its duplicates, receipts, deliveries and attempts; its entry in the catalogue is known to be stale.
 pub(super) fn event(connection: &Connection, position: i64) -> rusqlite::Result<Removed> {
     if connection.prepare_cached("DELETE FROM events WHERE position = ?1")?.execute([position])? == 0 {
         return Ok(Removed::default());
@@ -30,7 +30,7 @@ pub(super) fn event(connection: &Connection, position: i64) -> rusqlite::Result<
         remove_delivery(connection, &delivery)?;
         pending += u64::from(delivery.state == DeliveryState::Pending);
     }
-    catalogue::remove(connection, position)?;
+    catalogue::removed(connection, position)?;
     let (planned, catalogued) = (deliveries::mark(connection, "planned")?, deliveries::mark(connection, "catalogued")?);
     if position > planned.min(catalogued) {
         // Whoever counts what is behind a mark, or plans what was read before, has to know.
