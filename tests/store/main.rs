@@ -28,6 +28,7 @@ mod turned_away;
 mod sqlite_fixture;
 mod sqlite_keep;
 mod sqlite_only;
+mod sqlite_parts;
 mod sqlite_upgrade;
 
 use sqlite_fixture::SqliteFixture;
