@@ -13,9 +13,15 @@ use super::webhook::WebhookName;
 pub struct Key([u8; 16]);
 
 impl Key {
+    /// A key of these bytes.
+    #[cfg(test)]
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Key {
+        Key(bytes)
+    }
+
     /// The bytes to store.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }

@@ -143,8 +143,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Removes some old events with everything that belongs to them.
     async fn prune(&self, request: PruneRequest) -> Result<Pruned, StoreError>;
 
-    /// Forgets some keys whose time is over, beginning after what the last call gave; where to go on, `None` at the end.
-    async fn prune_keys(&self, after: Option<Vec<u8>>, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Takes the next step in keeping what repetitions are known by in order: what has become much goes where it stays,
+    /// and what is over goes. Whether there was one.
+    async fn tidy_keys(&self, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Removes everything about somebody or something from some of what is kept, and ends replays whose filter names
     /// them. Behind the last event a step goes on with taking it out of the files, for a short time; when it is done,

@@ -1,7 +1,4 @@
-//! Forgetting the keys whose time is over: a pass through all of them, a few times a day.
-//!
-//! What always holds: a pass goes on to the end, so that no more keys are kept than came within their time and the
-//! time between two passes, however many that are.
+//! Keeping what repetitions are known by in order: little by little, for as long as there is something to do.
 
 use std::time::Duration;
 
@@ -11,23 +8,24 @@ use super::Upkeep;
 use super::pace::{pause, timed, wait};
 use crate::telemetry::with_causes;
 
-/// How long after a pass the next one begins.
-const EVERY: Duration = Duration::from_secs(4 * 3600);
+/// How often it is looked whether there is something to do.
+const EVERY: Duration = Duration::from_secs(1);
 /// How long to wait after the store failed.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Forgets keys until it is told to stop.
+/// Keeps them in order until it is told to stop.
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
-    let mut after = None;
     loop {
-        let (next, took) = timed(upkeep.store.prune_keys(after.clone(), upkeep.clock.now())).await;
-        let rest = match next {
-            Ok(next) => {
-                after = next;
-                if after.is_some() { pause(took, false) } else { EVERY }
-            }
+        let (stepped, took) = timed(upkeep.store.tidy_keys(upkeep.clock.now())).await;
+        let rest = match stepped {
+            // In a hurry, because requests add as many while they come as fast as they can.
+            Ok(true) => pause(took, true),
+            Ok(false) => EVERY,
             Err(error) => {
-                tracing::warn!(error = with_causes(&error), "old keys cannot be removed until the store is available");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "what repetitions are known by cannot be kept in order until the store is available"
+                );
                 PAUSE
             }
         };

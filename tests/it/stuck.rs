@@ -145,7 +145,7 @@ impl Store for Stuck {
     async fn prune(&self, _: PruneRequest) -> Result<Pruned, StoreError> {
         pending().await
     }
-    async fn prune_keys(&self, _: Option<Vec<u8>>, _: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn tidy_keys(&self, _: Timestamp) -> Result<bool, StoreError> {
         pending().await
     }
     async fn forget(&self, _: ForgetStep) -> Result<Forgotten, StoreError> {

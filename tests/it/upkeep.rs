@@ -38,19 +38,20 @@ async fn an_event_goes_by_its_age_and_its_repetition_is_still_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_many_keys_there_are_one_pass_removes_all_whose_time_is_over() {
+async fn however_many_keys_there_are_all_go_whose_time_is_over() {
     let clock = clock();
     let app = TestApp::with("").clock(&clock).start().await;
     app.settled().await;
     let other = rusqlite::Connection::open(app.database()).unwrap();
     let folder = app.stop().await;
     // 40 steps of keys that are over, and two of keys that are not.
-    let fill = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 42000)
-                INSERT INTO keys SELECT randomblob(32), 1, iif(n <= 40000, 0, 4102444800000) FROM n";
+    let fill = "INSERT INTO key_generations (number, expires_at, through) VALUES (1, 0, 0), (2, 4102444800000, 0);
+                WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 42000)
+                INSERT INTO old_keys SELECT iif(n <= 40000, 1, 2), randomblob(16), 1, 4102444800000 FROM n";
     other.execute_batch(fill).unwrap();
     let app = TestApp::with("").clock(&clock).folder(folder).start().await;
     until("the others are left", || async {
-        let left: i64 = other.query_row("SELECT count(*) FROM keys", [], |row| row.get(0)).unwrap();
+        let left: i64 = other.query_row("SELECT count(*) FROM old_keys", [], |row| row.get(0)).unwrap();
         (left <= 2000).then(|| assert_eq!(left, 2000))
     })
     .await;

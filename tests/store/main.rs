@@ -189,7 +189,7 @@ macro_rules! conformance {
                 ruling_20_what_is_pending_for_an_unknown_handler_goes_and_its_lane_goes_on
                 an_event_goes_with_everything_that_belongs_to_it
                 ruling_08_a_repetition_of_what_was_removed_is_known_until_its_time_is_over
-                many_keys_go_a_thousand_at_a_time
+                many_keys_go_in_steps
                 what_was_removed_is_counted_in_no_backlog
                 the_room_that_it_takes_is_told
             );

@@ -254,7 +254,7 @@ async fn a_damaged_database_is_written_to_no_more_and_says_so() {
     store.close().await;
     let connection = connect(&fixture);
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
-    let (page, size) = (number("SELECT rootpage FROM sqlite_schema WHERE name = 'keys'"), number("PRAGMA page_size"));
+    let (page, size) = (number("SELECT rootpage FROM sqlite_schema WHERE name = 'events'"), number("PRAGMA page_size"));
     drop(connection);
     let file = std::fs::OpenOptions::new().write(true).open(fixture.database()).unwrap();
     file.write_all_at(&[0xff; 512], u64::from((page - 1) * size)).unwrap();

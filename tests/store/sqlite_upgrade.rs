@@ -82,6 +82,7 @@ fn kept(database: PathBuf) -> Vec<(&'static str, Vec<Vec<Value>>)> {
                 "id, position, handler, number, lane, state, iif(claimed, 0, ready_at), claimed, epoch,
                              attempts, reason, planned_at, settled_at"
             }
+            "keys" => "hash, position, expires_at",
             "rejected" => "id, received_at, webhook, brand, claimed_webhook_id, peer, reason, headers, body",
             _ => "*",
         };
@@ -90,7 +91,9 @@ fn kept(database: PathBuf) -> Vec<(&'static str, Vec<Vec<Value>>)> {
             "sqlite_sequence" => "name IN ('events', 'deliveries', 'rejected')",
             _ => "true",
         };
-        let mut statement = connection.prepare(&format!("SELECT {columns} FROM {table} WHERE {only}")).unwrap();
+        let is_moved = table == "keys" && connection.table_exists(None, "old_keys").unwrap();
+        let place = if is_moved { "old_keys" } else { table };
+        let mut statement = connection.prepare(&format!("SELECT {columns} FROM {place} WHERE {only}")).unwrap();
         let width = statement.column_count();
         let row = |row: &rusqlite::Row<'_>| (0..width).map(|column| row.get(column)).collect();
         let rows: Vec<Vec<Value>> = statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap();

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::contract::{Accepted, Key, Lifetime};
+use super::keys::{Keys, Known};
+use crate::contract::{Accepted, Lifetime};
 use crate::model::{Entity, EventId, Position};
 use crate::store::Appended;
 
@@ -12,37 +13,36 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 const RECEIPTS_MAX: i64 = 100;
 
 /// Stores a request as an event, unless it is one already.
-pub(super) fn append(connection: &Connection, accepted: &Accepted, remember_ms: i64) -> rusqlite::Result<Appended> {
+pub(super) fn append(
+    connection: &Connection,
+    known: &mut Keys,
+    accepted: &Accepted,
+    remember_ms: i64,
+) -> rusqlite::Result<Appended> {
     let now = accepted.received_at().as_millisecond();
     let keys = accepted.keys();
-    if let Some((key, _)) = keys.identity
-        && let Some(position) = find(connection, &key, now)?
+    if let Some((key, lifetime)) = keys.identity
+        && let Some(position) = known.find(connection, &key, lifetime, now)?
     {
         return duplicate(connection, position, accepted, false);
     }
     if keys.match_body
-        && let Some(position) = find(connection, &keys.body, now)?
+        && let Some(position) = known.find(connection, &keys.body, Lifetime::Day, now)?
     {
-        remember_identity(connection, accepted, position, remember_ms)?;
+        remember_identity(connection, known, accepted, position, remember_ms)?;
         return duplicate(connection, position, accepted, true);
     }
     let id = EventId::new(accepted.received_at());
     insert(connection, id, accepted)?;
     let position = Position(connection.last_insert_rowid());
-    remember_identity(connection, accepted, position, remember_ms)?;
-    remember(connection, &keys.body, position, now + DAY_MS)?;
+    remember_identity(connection, known, accepted, position, remember_ms)?;
+    known.remember(connection, &keys.body, Lifetime::Day, Known { position, expires_at: now + DAY_MS })?;
     Ok(Appended::Stored { id, position })
-}
-
-fn find(connection: &Connection, key: &Key, now: i64) -> rusqlite::Result<Option<Position>> {
-    connection
-        .prepare_cached("SELECT position FROM keys WHERE hash = ?1 AND expires_at > ?2")?
-        .query_row(params![key.as_bytes(), now], |row| row.get(0).map(Position))
-        .optional()
 }
 
 fn remember_identity(
     connection: &Connection,
+    known: &mut Keys,
     accepted: &Accepted,
     position: Position,
     remember_ms: i64,
@@ -52,14 +52,8 @@ fn remember_identity(
         Lifetime::Day => DAY_MS,
         Lifetime::Retention => remember_ms,
     };
-    remember(connection, &key, position, accepted.received_at().as_millisecond() + lives_ms)
-}
-
-fn remember(connection: &Connection, key: &Key, position: Position, expires_at: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO keys (hash, position, expires_at) VALUES (?1, ?2, ?3)")?
-        .execute(params![key.as_bytes(), position.0, expires_at])
-        .map(drop)
+    let expires_at = accepted.received_at().as_millisecond() + lives_ms;
+    known.remember(connection, &key, lifetime, Known { position, expires_at })
 }
 
 fn insert(connection: &Connection, id: EventId, accepted: &Accepted) -> rusqlite::Result<()> {

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 
 use super::append;
+use super::keys::{Keys, Mark};
 use super::writer::{Batch, Request, Unit};
 use crate::store::{Appended, StoreError};
 use crate::wake::Wakes;
@@ -17,6 +19,8 @@ use crate::wake::Wakes;
 /// What it takes to write a batch.
 pub(super) struct Committer {
     pub(super) connection: Connection,
+    /// What repetitions are known by; held while a batch is written.
+    pub(super) keys: Arc<Mutex<Keys>>,
     /// For how long an id is remembered, in milliseconds.
     pub(super) remember_ms: i64,
     pub(super) wakes: Wakes,
@@ -32,8 +36,11 @@ impl Committer {
         if batch.is_empty() {
             return Ok(());
         }
-        match self.write(&batch.requests, &mut batch.units) {
+        let mut keys = self.keys.blocking_lock();
+        match self.write(&mut keys, &batch.requests, &mut batch.units) {
             Ok(written) => {
+                keys.committed();
+                drop(keys);
                 if written.0.iter().any(|appended| matches!(appended, Ok(Appended::Stored { .. }))) {
                     self.wakes.events.wake();
                 }
@@ -41,6 +48,8 @@ impl Committer {
                 Ok(())
             }
             Err(error) => {
+                keys.undo(Mark::START);
+                drop(keys);
                 if !self.connection.is_autocommit() {
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
@@ -57,38 +66,57 @@ impl Committer {
     /// All together, and where one fails, from the start again, each by itself.
     ///
     /// Together needs no savepoint, which would copy every page that is changed; one by one is the exception.
-    fn write(&self, requests: &[Request], units: &mut [Box<dyn Unit>]) -> rusqlite::Result<Written> {
+    fn write(&self, keys: &mut Keys, requests: &[Request], units: &mut [Box<dyn Unit>]) -> rusqlite::Result<Written> {
         self.execute("BEGIN IMMEDIATE")?;
-        let written = match self.together(requests, units) {
+        let written = match self.together(keys, requests, units) {
             Ok(written) => written,
             // A full disk ends the transaction by itself and fails everyone, and so does damage.
             Err(error) if self.connection.is_autocommit() || is_untrustworthy(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(error = %error, "one of many could not be stored; each is tried by itself");
+                keys.undo(Mark::START);
                 self.execute("ROLLBACK")?;
                 self.execute("BEGIN IMMEDIATE")?;
-                self.one_by_one(requests, units)?
+                self.one_by_one(keys, requests, units)?
             }
         };
         self.execute("COMMIT")?;
         Ok(written)
     }
 
-    fn together(&self, requests: &[Request], units: &mut [Box<dyn Unit>]) -> rusqlite::Result<Written> {
-        let appended = requests.iter().map(|request| self.append(request).map(Ok)).collect::<rusqlite::Result<_>>()?;
+    fn together(
+        &self,
+        keys: &mut Keys,
+        requests: &[Request],
+        units: &mut [Box<dyn Unit>],
+    ) -> rusqlite::Result<Written> {
+        let appended = requests.iter().map(|request| self.append(keys, request).map(Ok));
+        let appended = appended.collect::<rusqlite::Result<_>>()?;
         let written = units.iter_mut().map(|unit| unit.run(&self.connection).map(Ok));
         Ok((appended, written.collect::<rusqlite::Result<_>>()?))
     }
 
-    fn one_by_one(&self, requests: &[Request], units: &mut [Box<dyn Unit>]) -> rusqlite::Result<Written> {
-        let appended = requests.iter().map(|request| self.in_savepoint(|| self.append(request)));
+    fn one_by_one(
+        &self,
+        keys: &mut Keys,
+        requests: &[Request],
+        units: &mut [Box<dyn Unit>],
+    ) -> rusqlite::Result<Written> {
+        let appended = requests.iter().map(|request| {
+            let mark = keys.mark();
+            let appended = self.in_savepoint(|| self.append(keys, request))?;
+            if appended.is_err() {
+                keys.undo(mark);
+            }
+            Ok(appended)
+        });
         let appended = appended.collect::<rusqlite::Result<_>>()?;
         let written = units.iter_mut().map(|unit| self.in_savepoint(|| unit.run(&self.connection)));
         Ok((appended, written.collect::<rusqlite::Result<_>>()?))
     }
 
-    fn append(&self, request: &Request) -> rusqlite::Result<Appended> {
-        append::append(&self.connection, &request.accepted, self.remember_ms)
+    fn append(&self, keys: &mut Keys, request: &Request) -> rusqlite::Result<Appended> {
+        append::append(&self.connection, keys, &request.accepted, self.remember_ms)
     }
 
     /// Does something whole or not at all. The outer error is one that ended the transaction itself.

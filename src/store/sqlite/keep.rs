@@ -12,7 +12,6 @@ pub(super) use clean::{clean, left, log_was_emptied};
 pub(super) use forget::{find, remove_found};
 pub(super) use space::{give_back, space};
 
-use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{catalogue, deliveries, rows};
@@ -21,8 +20,6 @@ use crate::store::{PruneRequest, Pruned};
 
 /// How many bytes of bodies go in one step, beside those of the last event.
 const BYTES_MAX: i64 = 4 << 20;
-/// How many keys are looked at in one step.
-const KEYS: usize = 1000;
 
 pub(super) fn prune(connection: &Connection, request: &PruneRequest) -> rusqlite::Result<Pruned> {
     let planned = deliveries::mark(connection, "planned")?;
@@ -79,21 +76,4 @@ fn is_needed(connection: &Connection, position: i64, known: &[HandlerName]) -> r
         }
     }
     Ok(false)
-}
-
-pub(super) fn prune_keys(
-    connection: &Connection,
-    after: Option<&[u8]>,
-    now: Timestamp,
-) -> rusqlite::Result<Option<Vec<u8>>> {
-    let keys: Vec<(Vec<u8>, i64)> = connection
-        .prepare_cached("SELECT hash, expires_at FROM keys WHERE hash > ?1 ORDER BY hash LIMIT ?2")?
-        .query_map(params![after.unwrap_or_default(), rows::limit(KEYS)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut delete = connection.prepare_cached("DELETE FROM keys WHERE hash = ?1")?;
-    for (hash, _) in keys.iter().filter(|(_, expires_at)| *expires_at <= now.as_millisecond()) {
-        delete.execute([hash])?;
-    }
-    let more = keys.len() == KEYS;
-    Ok(keys.into_iter().next_back().filter(|_| more).map(|(hash, _)| hash))
 }

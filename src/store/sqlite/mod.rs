@@ -14,6 +14,7 @@ mod disk;
 mod forgetting;
 mod intervene;
 mod keep;
+mod keys;
 mod lists;
 mod open;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use tokio::runtime::Handle;
 
 use self::commit::Committer;
 use self::disk::Disk;
+use self::keys::Keys;
 use self::read::Readers;
 use self::writer::Writer;
 use super::{
@@ -60,6 +62,10 @@ pub struct SqliteStore {
     planning: Readers,
     /// For the catalogue alone, which reads and parses whole events.
     cataloguing: Readers,
+    /// What repetitions are known by; the writer's, but for keeping them in order.
+    keys: Arc<tokio::sync::Mutex<Keys>>,
+    /// Held by whoever keeps them in order.
+    tidying: tokio::sync::Mutex<()>,
     disk: Arc<Disk>,
     wakes: Wakes,
     /// Held by whoever takes what was forgotten out of the files.
@@ -97,6 +103,7 @@ impl SqliteStore {
         if lost > 0 {
             tracing::warn!(deliveries = lost, "the process before this one ended while attempts were under way");
         }
+        let keys = Arc::new(tokio::sync::Mutex::new(Keys::load(&connection).map_err(|source| failed(source.into()))?));
         let reader = |_| open::open_another(&config.path, true);
         let readers = Readers::new((0..READERS).map(reader).collect::<Result<_, _>>()?);
         let planning = Readers::new(vec![open::open_another(&config.path, true)?]);
@@ -108,7 +115,8 @@ impl SqliteStore {
         let (stop_checkpoint, stop) = mpsc::channel();
         let write = {
             let (writer, lock) = (writer.clone(), Arc::clone(&lock));
-            let committer = Committer { connection, remember_ms, wakes: wakes.clone(), runtime: Handle::current() };
+            let (keys, wakes) = (Arc::clone(&keys), wakes.clone());
+            let committer = Committer { connection, keys, remember_ms, wakes, runtime: Handle::current() };
             move || {
                 writer.run(&committer);
                 drop(committer);
@@ -130,8 +138,8 @@ impl SqliteStore {
             lock,
         };
         let threads = Mutex::new(Some(threads));
-        let (wakes, cleaning) = (wakes.clone(), tokio::sync::Mutex::default());
-        Ok(SqliteStore { writer, readers, planning, cataloguing, disk, wakes, cleaning, threads })
+        let (wakes, tidying, cleaning) = (wakes.clone(), tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Ok(SqliteStore { writer, readers, planning, cataloguing, keys, tidying, disk, wakes, cleaning, threads })
     }
 }
 
@@ -308,8 +316,16 @@ impl Store for SqliteStore {
         self.writer.write(move |connection| keep::prune(connection, &request)).await
     }
 
-    async fn prune_keys(&self, after: Option<Vec<u8>>, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
-        self.writer.write(move |connection| keep::prune_keys(connection, after.as_deref(), now)).await
+    async fn tidy_keys(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let _one = self.tidying.lock().await;
+        let Some(piece) = self.keys.lock().await.next_piece(now.as_millisecond()) else { return Ok(false) };
+        let piece = Arc::new(piece);
+        let more = {
+            let piece = Arc::clone(&piece);
+            self.writer.write(move |connection| piece.write(connection)).await?
+        };
+        self.keys.lock().await.wrote(&piece, more);
+        Ok(true)
     }
 
     async fn forget(&self, step: ForgetStep) -> Result<Forgotten, StoreError> {
