@@ -4,10 +4,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
 mod bare;
+#[path = "../common/disk.rs"]
 mod disk;
 mod load;
+mod overload;
+#[path = "../common/process.rs"]
 mod process;
 mod report;
+#[path = "../common/request.rs"]
 mod request;
 mod run;
 mod target;

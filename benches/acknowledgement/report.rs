@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::overload::{self, Overloaded};
 use super::run::{DRAIN_MAX, Measured, Plan, Sample, Speed};
 use super::target::Target;
 
@@ -16,17 +17,38 @@ pub(crate) fn table(plan: &Plan, measured: &Measured) -> String {
     let mut table = HEAD.to_owned();
     for &connections in &plan.connections {
         let bare = Row::of(measured, Target::Bare, connections);
-        for target in Target::ALL {
+        let here = |target: &Target| measured.samples.iter().any(|sample| sample.target == *target);
+        for target in Target::all().into_iter().filter(here) {
             let row = Row::of(measured, target, connections);
             row.write(&mut table, target, connections, row.speed.a_second / bare.speed.a_second);
         }
     }
-    let idle = measured.samples.iter().filter(|sample| sample.target != Target::Bare);
+    let idle = measured.samples.iter().filter(|sample| sample.target.is_workhook());
     let idle = median(idle.map(|sample| sample.idle_memory_kib));
     let disk = speed(measured.disk.iter());
     let _ = writeln!(table, "| workhook, idle | | | | | | | | | {} |", memory(idle));
     let (a_second, p50, p99) = (count(disk.a_second), time(disk.p50), time(disk.p99));
     let _ = writeln!(table, "| the disk: write 4 KiB, `fdatasync` | | {a_second} | | {p50} | {p99} | | | | |");
+    let overloaded = |of: fn(&Overloaded) -> f64| {
+        let mut values: Vec<f64> = measured.overloaded.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    };
+    let (accepted, capacity) = (overloaded(|one| one.accepted), measured.capacity());
+    let slowest = measured.overloaded.iter().map(|one| one.slowest).max().unwrap_or_default();
+    let memory_kib = measured.overloaded.iter().map(|one| one.peak_memory_kib).max().unwrap_or_default();
+    let _ = writeln!(
+        table,
+        "\n| more than it can take, {} connections | sent a second | of them stored | 503 | of the most it took above | slowest answer | memory, at most |\n\
+         |---|--:|--:|--:|--:|--:|--:|\n| workhook, no handler takes it | {} | {} | {} | {:.2} | {} | {} |",
+        overload::CONNECTIONS,
+        count(overloaded(|one| one.sent)),
+        count(accepted),
+        count(overloaded(|one| one.refused)),
+        accepted / capacity,
+        time(slowest),
+        memory(memory_kib),
+    );
     table
 }
 

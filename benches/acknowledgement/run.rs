@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use workhook::admin::api::wire;
 
 use super::load::{self, Load, Loaded};
+use super::overload::{self, Overloaded};
 use super::target::{Running, TOKEN, Target};
 use super::{disk, process};
 
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
 pub(crate) struct Measured {
     pub(crate) samples: Vec<Sample>,
     pub(crate) disk: Vec<Speed>,
+    /// With twice what was acknowledged on most connections.
+    pub(crate) overloaded: Vec<Overloaded>,
     /// What went wrong, in sentences.
     pub(crate) failures: Vec<String>,
 }
@@ -82,6 +85,14 @@ impl Measured {
     }
 }
 
+impl Measured {
+    /// The most that was acknowledged a second without a handler, so far.
+    pub(crate) fn capacity(&self) -> f64 {
+        let acknowledging = self.samples.iter().filter(|sample| sample.target == Target::Acknowledging);
+        acknowledging.map(|sample| sample.speed.a_second).fold(1.0, f64::max)
+    }
+}
+
 impl Speed {
     fn of(count: u64, time: Duration, mut took: Vec<u32>) -> Speed {
         took.sort_unstable();
@@ -104,15 +115,20 @@ pub(crate) async fn all(plan: &Plan) -> anyhow::Result<Measured> {
         eprintln!("round {} of {ROUNDS}: the disk syncs {:.0} times a second", round + 1, disk.a_second);
         measured.disk.push(disk);
         for &connections in &plan.connections {
-            let mut targets = Target::ALL;
+            let mut targets = Target::all();
             // No target always follows the same other one.
-            targets.rotate_left(round as usize % Target::ALL.len());
+            let by = round as usize % targets.len();
+            targets.rotate_left(by);
             for target in targets {
                 let sample = measure(plan, target, connections, &mut measured.failures);
                 let sample = sample.await.with_context(|| format!("{}, {connections} connections", target.name()))?;
                 measured.samples.push(sample);
             }
         }
+        let capacity = measured.capacity();
+        let overloaded = overload::measure(&plan.workhook, &plan.folder, 2.0 * capacity).await?;
+        eprintln!("  overloaded: {overloaded:?}");
+        measured.overloaded.push(overloaded);
     }
     Ok(measured)
 }
@@ -152,7 +168,7 @@ async fn drain(target: Target, running: &Running, acknowledged: u64) -> anyhow::
         let wrong = format!("{acknowledged} were acknowledged, {} are kept", health.events);
         return Ok((Lag::default(), Some(wrong)));
     }
-    if target == Target::Acknowledging {
+    if target != Target::Handling {
         return Ok((Lag::default(), None));
     }
     let events = health.events - delivered(&health);

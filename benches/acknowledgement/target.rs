@@ -1,7 +1,7 @@
 //! What is loaded: each a process of its own, gone with its files when it is dropped.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
@@ -29,10 +29,24 @@ pub(crate) enum Target {
     Acknowledging,
     /// workhook with a handler that takes everything.
     Handling,
+    /// adnanh/webhook, which runs a program for each.
+    Webhook,
 }
 
 impl Target {
-    pub(crate) const ALL: [Target; 3] = [Target::Bare, Target::Acknowledging, Target::Handling];
+    /// What there is on this machine.
+    pub(crate) fn all() -> Vec<Target> {
+        let mut all = vec![Target::Bare, Target::Acknowledging, Target::Handling];
+        if Command::new("webhook").arg("-version").output().is_ok() {
+            all.push(Target::Webhook);
+        }
+        all
+    }
+
+    /// Whether it is the program that is measured.
+    pub(crate) fn is_workhook(self) -> bool {
+        matches!(self, Target::Acknowledging | Target::Handling)
+    }
 
     /// Its name in the table.
     pub(crate) fn name(self) -> &'static str {
@@ -40,6 +54,7 @@ impl Target {
             Target::Bare => "bare axum: parses, stores nothing",
             Target::Acknowledging => "workhook, no handler takes it",
             Target::Handling => "workhook, a `log` handler takes all",
+            Target::Webhook => "adnanh/webhook: runs `true` for each, stores nothing",
         }
     }
 }
@@ -62,6 +77,7 @@ impl Running {
     /// Starts a target with nothing stored, and waits until it is ready.
     pub(crate) async fn start(target: Target, workhook: &Path, folder: &Path) -> anyhow::Result<Running> {
         let folder = tempfile::tempdir_in(folder)?;
+        let mut elsewhere = None;
         let mut command = match target {
             Target::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -70,11 +86,20 @@ impl Running {
             }
             Target::Acknowledging => serve(workhook, folder.path(), "Webhook.Test")?,
             Target::Handling => serve(workhook, folder.path(), "*")?,
+            Target::Webhook => {
+                // It has to be told a port, and does not say when it listens there.
+                let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+                elsewhere = Some(address);
+                webhook(folder.path(), address)?
+            }
         };
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let said = listen_to(child.stderr.take());
-        let addresses = said.recv_timeout(PATIENCE);
+        let addresses = match elsewhere {
+            Some(public) => Ok(Addresses { public, private: None }),
+            None => said.recv_timeout(PATIENCE),
+        };
         // From here on it is ended whatever happens.
         let nowhere = Addresses { public: SocketAddr::from(([0, 0, 0, 0], 0)), private: None };
         let mut running = Running { child, addresses: nowhere, _folder: folder };
@@ -100,10 +125,14 @@ impl Running {
     }
 
     async fn become_ready(&self) -> anyhow::Result<()> {
+        let late = Instant::now() + PATIENCE;
         if self.addresses.private.is_none() {
+            while TcpStream::connect(self.public()).await.is_err() {
+                ensure!(Instant::now() < late, "it does not listen");
+                sleep(Duration::from_millis(10)).await;
+            }
             return Ok(());
         }
-        let late = Instant::now() + PATIENCE;
         while get(self.public(), "/readyz").await?.0 != 200 {
             ensure!(Instant::now() < late, "it does not become ready");
             sleep(Duration::from_millis(10)).await;
@@ -146,6 +175,23 @@ fn serve(workhook: &Path, folder: &Path, events: &str) -> anyhow::Result<Command
     std::fs::write(&config, text)?;
     let mut command = Command::new(workhook);
     command.arg("serve").arg("--config").arg(config);
+    Ok(command)
+}
+
+fn webhook(folder: &Path, address: SocketAddr) -> anyhow::Result<Command> {
+    let hooks = serde_json::json!([{
+        "id": "webhook",
+        "execute-command": "/bin/true",
+        "response-message": r#"{"errcode":0}"#,
+        "trigger-rule": {"match": {
+            "type": "value", "value": TOKEN, "parameter": {"source": "header", "name": "X-Leiga-Token"}
+        }},
+    }]);
+    let file = folder.join("hooks.json");
+    std::fs::write(&file, hooks.to_string())?;
+    let mut command = Command::new("webhook");
+    command.args(["-urlprefix", "", "-ip", &address.ip().to_string(), "-port", &address.port().to_string()]);
+    command.arg("-hooks").arg(file);
     Ok(command)
 }
 

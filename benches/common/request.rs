@@ -8,6 +8,8 @@ use workhook::sender::Fixture;
 
 /// The last part of the fixture's `X-Leiga-ID`.
 const ID: Patch = Patch { after: "-ID: 43b17a15-624a-4f03-aa66-", digits: 12 };
+/// The time of the body of number 0; that of each other is later by its number.
+pub(crate) const FIRST_DATE: u64 = 1_675_329_348_640;
 /// The body's own time, so that no two bodies are the same.
 const DATE: Patch = Patch { after: "\r\n\r\n{\n\"date\": ", digits: 13 };
 /// The issue's id, so that the events are of many issues.
@@ -52,7 +54,7 @@ impl Request {
     pub(crate) fn numbered(&mut self, number: u64) -> &[u8] {
         let Request { bytes, id, date, issue } = self;
         write_digits(&mut bytes[*id..][..ID.digits], number);
-        write_digits(&mut bytes[*date..][..DATE.digits], 1_675_329_348_640 + number);
+        write_digits(&mut bytes[*date..][..DATE.digits], FIRST_DATE + number);
         write_digits(&mut bytes[*issue..][..ISSUE.digits], 100 + number % ISSUES);
         bytes
     }

@@ -1,6 +1,7 @@
 //! A store with many events in it, made through the store's own door: events of many issues and people, planned for
 //! two handlers, most of them delivered, all of them findable.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,30 +22,61 @@ const BATCH: u64 = 512;
 const ISSUES: u64 = 5000;
 const PEOPLE: u64 = 200;
 
-/// Fills a store with so many events, received evenly over some days up to an end.
-pub(crate) async fn fill(store: &Arc<dyn Store>, events: u64, days: i64, end: Timestamp) -> anyhow::Result<()> {
+/// Fills a store with so many events, received evenly over some days up to an end; the deliveries of the last `pending`
+/// of them stay pending.
+pub(crate) async fn fill(
+    store: &Arc<dyn Store>,
+    events: u64,
+    pending: u64,
+    days: i64,
+    end: Timestamp,
+) -> anyhow::Result<()> {
     let sender = Sender::new()?;
     let whole_ms = days * 24 * 3600 * 1000;
     let mut first = 0;
     while first < events {
-        let mut appends = JoinSet::new();
-        for n in first..(first + BATCH).min(events) {
+        store_some(store, &sender, first..(first + BATCH).min(events), |n| {
             let ago = whole_ms - i64::try_from(u128::from(n) * u128::try_from(whole_ms)? / u128::from(events))?;
-            let accepted = sender.accepted(n, end.checked_sub(ago.milliseconds())?)?;
-            let store = Arc::clone(store);
-            appends.spawn(async move { store.append(accepted).await });
-        }
-        while let Some(appended) = appends.join_next().await {
-            let Appended::Stored { .. } = appended?? else { bail!("an event was there already") };
-        }
+            Ok(end.checked_sub(ago.milliseconds())?)
+        })
+        .await?;
         plan(store, end).await?;
-        settle(store, "crm", end).await?;
-        settle(store, "audit", end).await?;
+        if first + pending < events {
+            settle(store, "crm", end).await?;
+            settle(store, "audit", end).await?;
+        }
         while store.catalogue(256).await? == 256 {}
         first += BATCH;
         if first % (BATCH * 100) == 0 {
             eprintln!("  {first} of {events} events are there");
         }
+    }
+    Ok(())
+}
+
+/// Stores the events of these numbers, received at one time.
+pub(crate) async fn append(store: &Arc<dyn Store>, numbers: Range<u64>, at: Timestamp) -> anyhow::Result<()> {
+    let sender = Sender::new()?;
+    for first in numbers.clone().step_by(usize::try_from(BATCH)?) {
+        store_some(store, &sender, first..(first + BATCH).min(numbers.end), |_| Ok(at)).await?;
+    }
+    Ok(())
+}
+
+async fn store_some(
+    store: &Arc<dyn Store>,
+    sender: &Sender,
+    numbers: Range<u64>,
+    received_at: impl Fn(u64) -> anyhow::Result<Timestamp>,
+) -> anyhow::Result<()> {
+    let mut appends = JoinSet::new();
+    for n in numbers {
+        let accepted = sender.accepted(n, received_at(n)?)?;
+        let store = Arc::clone(store);
+        appends.spawn(async move { store.append(accepted).await });
+    }
+    while let Some(appended) = appends.join_next().await {
+        let Appended::Stored { .. } = appended?? else { bail!("an event was there already") };
     }
     Ok(())
 }

@@ -1,0 +1,67 @@
+//! The program as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tokio::time::Instant;
+
+/// The program; ended when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    /// Where requests go.
+    pub(crate) public: SocketAddr,
+    /// How long it took until it received.
+    pub(crate) started: Duration,
+}
+
+impl Running {
+    /// Starts it on the store of a folder, and waits until it receives. `more` is the rest of the configuration: what
+    /// belongs into `[store]`, and tables.
+    pub(crate) fn start(folder: &Path, token: &str, more: &str) -> anyhow::Result<Running> {
+        let file = folder.join("workhook.toml");
+        let text = format!(
+            "[ingest]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[[webhook]]\nname = \"product\"\n\
+             tokens = [\"{token}\"]\n[store]\nurl = \"sqlite:{}/workhook.db\"\n{more}",
+            folder.display()
+        );
+        std::fs::write(&file, text)?;
+        let began = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_workhook"))
+            .args(["serve", "--config"])
+            .arg(file)
+            .env_clear()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut log = BufReader::new(child.stderr.take().context("it was asked for")?);
+        let public = loop {
+            let mut line = String::new();
+            ensure!(log.read_line(&mut line)? > 0, "it ended before it was there");
+            let said: serde_json::Value = serde_json::from_str(&line)?;
+            if said["message"] == "receiving" {
+                break said["public"].as_str().context("an address")?.parse()?;
+            }
+        };
+        let started = began.elapsed();
+        // What it says further on is read, so that it never waits for a reader.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Ok(Running { child, public, started })
+    }
+
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
