@@ -78,18 +78,16 @@ pub(crate) struct Lag {
 }
 
 impl Measured {
-    /// How many cores all other programs used on average.
-    pub(crate) fn others(&self) -> f64 {
-        let runs = f64::from(u32::try_from(self.samples.len()).unwrap_or(u32::MAX));
-        self.samples.iter().map(|sample| sample.others).sum::<f64>() / runs
-    }
-}
-
-impl Measured {
     /// The most that was acknowledged a second without a handler, so far.
     pub(crate) fn capacity(&self) -> f64 {
         let acknowledging = self.samples.iter().filter(|sample| sample.target == Target::Acknowledging);
         acknowledging.map(|sample| sample.speed.a_second).fold(1.0, f64::max)
+    }
+
+    /// How many cores all other programs used on average.
+    pub(crate) fn others(&self) -> f64 {
+        let runs = f64::from(u32::try_from(self.samples.len()).unwrap_or(u32::MAX));
+        self.samples.iter().map(|sample| sample.others).sum::<f64>() / runs
     }
 }
 

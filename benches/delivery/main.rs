@@ -38,8 +38,8 @@ use self::open_loop::{millis, per_mille};
 use self::program::Running;
 use self::receiver::Receiver;
 
-/// How many are under way at one time.
-const CONCURRENCY: usize = 8;
+/// How many are under way at one time: what a handler has by itself, and many.
+const CONCURRENCIES: [usize; 2] = [8, 64];
 /// How long all that was sent may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -71,14 +71,17 @@ fn main() -> anyhow::Result<()> {
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let receiver = Receiver::start().await?;
-    println!("| to an HTTP handler, {CONCURRENCY} at a time | a second | of the bare loop |\n|---|--:|--:|");
-    let bare = bare_loop(&receiver, arguments.events).await?;
-    println!("| the same client in a bare loop | {bare:.0} | 1.00 |");
-    let delivered = backlog(&receiver, arguments.events).await?;
-    println!("| workhook, events that wait | {delivered:.0} | {:.2} |\n", delivered / bare);
+    println!("| to an HTTP handler | at one time | a second | of the bare loop |\n|---|--:|--:|--:|");
+    for concurrency in CONCURRENCIES {
+        let bare = bare_loop(&receiver, arguments.events, concurrency).await?;
+        println!("| the same client in a bare loop | {concurrency} | {bare:.0} | 1.00 |");
+        let delivered = backlog(&receiver, arguments.events, concurrency).await?;
+        println!("| workhook, events that wait | {concurrency} | {delivered:.0} | {:.2} |", delivered / bare);
+    }
+    println!();
 
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let running = start(folder.path(), receiver.address)?;
+    let running = start(folder.path(), receiver.address, CONCURRENCIES[0])?;
     let numbers = Arc::new(AtomicU64::new(1));
     let first = receiver.count();
     let sent = open_loop::run(running.public, seed::TOKEN, arguments.rate, arguments.seconds, &numbers).await?;
@@ -97,21 +100,21 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(folder: &Path, to: SocketAddr) -> anyhow::Result<Running> {
+fn start(folder: &Path, to: SocketAddr, concurrency: usize) -> anyhow::Result<Running> {
     let more = format!(
-        "[[handler]]\nname = \"crm\"\nkind = \"http\"\nurl = \"http://{to}/\"\nevents = [\"*\"]\nconcurrency = {CONCURRENCY}\n"
+        "[[handler]]\nname = \"crm\"\nkind = \"http\"\nurl = \"http://{to}/\"\nevents = [\"*\"]\nconcurrency = {concurrency}\n"
     );
     Running::start(folder, seed::TOKEN, &more)
 }
 
 /// How many a second the client does by itself.
-async fn bare_loop(receiver: &Receiver, events: u64) -> anyhow::Result<f64> {
+async fn bare_loop(receiver: &Receiver, events: u64, concurrency: usize) -> anyhow::Result<f64> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let body = Fixture::find(Brand::Leiga, "Issue.Update")?.body;
     let (left, url) = (Arc::new(AtomicU64::new(events)), format!("http://{}/", receiver.address));
     let began = Instant::now();
     let mut tasks = JoinSet::new();
-    for _ in 0..CONCURRENCY {
+    for _ in 0..concurrency {
         let (client, left, url) = (client.clone(), Arc::clone(&left), url.clone());
         tasks.spawn(async move {
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
@@ -129,7 +132,7 @@ async fn bare_loop(receiver: &Receiver, events: u64) -> anyhow::Result<f64> {
 }
 
 /// How many a second of so many that are stored already reach the handler.
-async fn backlog(receiver: &Receiver, events: u64) -> anyhow::Result<f64> {
+async fn backlog(receiver: &Receiver, events: u64, concurrency: usize) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, &Wakes::default())?);
@@ -137,7 +140,7 @@ async fn backlog(receiver: &Receiver, events: u64) -> anyhow::Result<f64> {
     store.close().await;
     drop(store);
     let first = receiver.count();
-    let _running = start(folder.path(), receiver.address)?;
+    let _running = start(folder.path(), receiver.address, concurrency)?;
     // From the first that arrives: what it takes to start is not a part of it.
     while receiver.count() == first {
         sleep(Duration::from_millis(1)).await;
