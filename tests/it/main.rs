@@ -10,7 +10,6 @@ mod behind_nginx;
 mod breaker;
 mod command_end;
 mod command_handler;
-mod crash;
 mod day;
 mod delivering;
 mod example;

@@ -1,0 +1,107 @@
+//! What must hold within a lane, and of the attempts of one delivery.
+
+use std::collections::BTreeMap;
+
+use super::seen::{Attempt, Seen, Stored};
+use crate::history::Told;
+
+/// How much earlier than it should an attempt may seem to begin, in microseconds: times are kept in milliseconds.
+const TRUNCATED_US: u64 = 2000;
+
+/// I4: first the order of storing itself, then that a lane keeps it.
+pub(super) fn order(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
+    let mut lanes: BTreeMap<u64, Vec<&Stored<'_>>> = BTreeMap::new();
+    for stored in &seen.stored {
+        lanes.entry(seen.entity(stored).unwrap_or_default()).or_default().push(stored);
+    }
+    for lane in lanes.values_mut() {
+        lane.sort_by_key(|stored| stored.position);
+        for (at, stored) in lane.iter().enumerate() {
+            if let Some(late) = stored_too_late(seen, stored, &lane[at + 1..]) {
+                told.push(format!(
+                    "I4: {late} was acknowledged before {} was sent, and is stored behind it",
+                    name(stored)
+                ));
+            }
+        }
+        for pair in lane.windows(2) {
+            told.extend(too_soon(seen, handler, pair[0], pair[1]));
+        }
+    }
+}
+
+fn name<'a>(stored: &Stored<'a>) -> &'a str {
+    stored.id.unwrap_or_default()
+}
+
+/// One of those behind an event that was acknowledged before the event was first sent.
+fn stored_too_late<'a>(seen: &Seen<'a>, stored: &Stored<'_>, behind: &[&Stored<'a>]) -> Option<&'a str> {
+    let sent_us = seen.first_sent_us(name(stored))?;
+    let acknowledged_us = |other: &&&Stored<'a>| seen.acknowledged.get(name(other)).copied();
+    behind.iter().find(|other| acknowledged_us(other).is_some_and(|at_us| at_us < sent_us)).map(|other| name(other))
+}
+
+/// What is wrong between one and the next of a lane.
+fn too_soon(seen: &Seen<'_>, handler: &str, one: &Stored<'_>, next: &Stored<'_>) -> Vec<String> {
+    let (first, second) = (seen.attempts(handler, name(one)), seen.attempts(handler, name(next)));
+    let Some(began_us) = second.first().map(|attempt| attempt.began_us) else { return Vec::new() };
+    let (one_name, next_name) = (name(one), name(next));
+    if one_name == next_name {
+        // One occurrence twice is for I2 to tell.
+        return Vec::new();
+    }
+    let mut wrong = Vec::new();
+    let taken = first.iter().filter_map(Attempt::taken_us).any(|at_us| at_us <= began_us);
+    let state = seen.deliveries.get(&(handler, one.position)).and_then(|rows| rows.first()).map(|row| &*row.state);
+    if !taken && state != Some("dead") {
+        wrong.push(format!("I4: {handler} got {next_name} before {one_name}, which is before it in its lane"));
+    }
+    if first.iter().any(|attempt| attempt.began_us > began_us) {
+        wrong.push(format!("I4: {handler} got {one_name} again after {next_name}, which is behind it in its lane"));
+    }
+    let at_once = |attempt: &&Attempt| attempt.is_under_way(began_us) && !seen.was_ended(attempt.began_us, began_us);
+    if first.iter().any(|attempt| at_once(&attempt)) {
+        wrong.push(format!("I4: {handler} got {next_name} while {one_name} of the same lane was under way"));
+    }
+    wrong
+}
+
+/// I5: who asks for a pause gets it.
+pub(super) fn times(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
+    for stored in &seen.stored {
+        for pair in seen.attempts(handler, name(stored)).windows(2) {
+            let Some((ended_us, Told::FailedForSeconds(seconds))) = pair[0].ended else { continue };
+            let due_us = ended_us + seconds * 1_000_000;
+            let began_us = pair[1].began_us;
+            if began_us + TRUNCATED_US < due_us && !seen.was_disturbed(ended_us, began_us) {
+                let early_ms = (due_us - began_us) / 1000;
+                told.push(format!("I5: {handler} got {} again {early_ms} ms before its time", name(stored)));
+            }
+        }
+    }
+}
+
+/// I7: an attempt beside which the next one began, in the same process, counts for nothing.
+pub(super) fn leases(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
+    for stored in &seen.stored {
+        let tries =
+            seen.deliveries.get(&(handler, stored.position)).and_then(|rows| rows.first()).map(|row| &row.tries);
+        for pair in seen.attempts(handler, name(stored)).windows(2) {
+            let superseded = pair[0].is_under_way(pair[1].began_us)
+                && !seen.was_ended(pair[0].began_us, pair[1].began_us)
+                && pair[0].number != pair[1].number;
+            let kept = tries.and_then(|tries| tries.iter().find(|one| one.number == pair[0].number));
+            if superseded
+                && let Some(kept) = kept
+                && kept.ended != "lost"
+            {
+                told.push(format!(
+                    "I7: attempt {} of {} for {handler} lost its lease, and is kept as {}",
+                    kept.number,
+                    name(stored),
+                    kept.ended
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `kill -9` at random moments under load: nothing acknowledged is missing, nothing is unhandled, nothing is out of order
+//! (promises 1, 2, 4 and 5).
+
+use crate::history::Record;
+use crate::world::World;
+
+/// How often it is killed, where `WORKHOOK_FAULT_ROUNDS` does not say.
+const ROUNDS: u64 = 10;
+
+#[test]
+fn killed_at_random_moments_it_loses_nothing_and_repeats_nothing_that_it_need_not() {
+    let mut world = World::new("kills");
+    let senders = world.senders();
+    for _ in 0..world.rounds(ROUNDS) {
+        let process = world.start();
+        // Early and late: while it takes up what it had, and under full load.
+        world.pause(5, 300);
+        process.kill();
+    }
+    let process = world.start();
+    world.pause(50, 100);
+    senders.stop();
+    process.kill();
+    let acknowledged = world.history.count(|record| matches!(record, Record::Answered { status: 200, .. }));
+    assert!(acknowledged > 0, "the load reached it");
+    world.settle_and_check();
+}

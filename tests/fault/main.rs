@@ -1,0 +1,28 @@
+//! Faults: the real binary as a process of its own is killed, held, told to stop, and starved, its clock and its handlers
+//! misbehave; and of all that happened a history is kept and checked.
+//!
+//! driver.rs starts the process and does things to it, senders.rs and receiver.rs are what it stands between, history.rs
+//! is what is written down, kept.rs adds what the store holds at the end, checker.rs says what must hold of it all, and
+//! world.rs puts these together. A run's plan comes from a seed, which is told where it fails; `WORKHOOK_FAULT_SEED`
+//! repeats it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests included")]
+#![expect(clippy::print_stderr, reason = "the seed is told with what else a failing test says")]
+
+mod checker;
+mod driver;
+mod history;
+mod http;
+mod kept;
+mod receiver;
+mod senders;
+mod wait;
+mod wall;
+mod world;
+
+mod kills;
+mod limits;
+mod locked;
+mod misbehaving;
+mod mixed;
+mod signals;
