@@ -17,10 +17,11 @@ use super::breaker::{Came, Pass};
 use super::gate::Gate;
 use super::metrics::OfHandler;
 use super::notices::Notices;
+use super::waits::Watch;
 use super::{Consumer, House, Policy, trace};
 use crate::clock::{between, later};
 use crate::model::{Claimed, Ended, NextStep, Settlement};
-use crate::store::{ClaimRequest, Settled};
+use crate::store::{ClaimRequest, LongestWaits, Settled};
 use crate::telemetry::with_causes;
 
 /// How often the store is asked though nobody said that there is something.
@@ -55,7 +56,9 @@ pub(super) async fn run(
     let lanes =
         Arc::new(Lanes { house, consumer: consumer.clone(), gate, notices, ends, metrics, freed: Notify::new() });
     let attempts = TaskTracker::new();
+    let mut watch = Watch::default();
     while !lanes.ends.stop.is_cancelled() {
+        lanes.shorten_waits(&mut watch).await;
         let wait = lanes.step(&mut places, &attempts).await;
         tokio::select! {
             () = lanes.ends.stop.cancelled() => {}
@@ -91,6 +94,11 @@ impl Places {
     }
 }
 
+/// How long a delivery is held for one attempt.
+fn lease(consumer: &Consumer) -> Duration {
+    consumer.attempt_within() + LEASE_MARGIN
+}
+
 struct Lanes {
     house: House,
     consumer: watch::Receiver<Arc<Consumer>>,
@@ -106,6 +114,24 @@ impl Lanes {
     /// The handler with what is set about it now.
     fn consumer(&self) -> Arc<Consumer> {
         Arc::clone(&self.consumer.borrow())
+    }
+
+    /// Where the clock was set back, lets nothing wait for a time that has become far away.
+    async fn shorten_waits(&self, watch: &mut Watch) {
+        let now = self.house.clock.now();
+        if !watch.look(now) {
+            return;
+        }
+        let consumer = self.consumer();
+        let (handler, retry) = (consumer.name.clone(), consumer.policy.retry.max);
+        let longest = LongestWaits { handler, now, retry, lease: lease(&consumer) };
+        match self.house.store.shorten_waits(longest).await {
+            Ok(0) => {}
+            Ok(deliveries) => {
+                tracing::warn!(handler = %consumer.name, deliveries, "deliveries would have waited for longer than they may, as after a clock is set back; they are due sooner");
+            }
+            Err(_) => *watch = Watch::default(),
+        }
     }
 
     /// Keeps what changed of the breaker, and claims what may begin; how long to wait for the next.
@@ -131,7 +157,7 @@ impl Lanes {
         attempts: &TaskTracker,
     ) -> (usize, Option<Duration>) {
         let policy = &consumer.policy;
-        let (now, lease) = (self.house.clock.now(), consumer.attempt_within() + LEASE_MARGIN);
+        let (now, lease) = (self.house.clock.now(), lease(consumer));
         let request = ClaimRequest { handler: consumer.name.clone(), limit: places.len(), now, lease };
         match self.house.store.claim(request).await {
             Ok(claims) => {

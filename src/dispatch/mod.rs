@@ -19,6 +19,7 @@ mod rate;
 mod replayer;
 mod retry;
 mod trace;
+mod waits;
 
 pub use metrics::Metrics;
 pub use policy::{BreakerPolicy, Policy, Rate, RetryPolicy};

@@ -47,6 +47,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Takes heads of a handler's lanes that are due, and holds them under a lease.
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError>;
 
+    /// Makes nothing of a handler's wait longer than it may, after the clock was set back: what was never claimed is due
+    /// at once. How much was changed.
+    async fn shorten_waits(&self, longest: LongestWaits) -> Result<usize, StoreError>;
+
     /// Keeps what came of an attempt, and lets the lane go on where the delivery is settled by it.
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError>;
 
@@ -205,6 +209,19 @@ pub struct ClaimRequest {
     /// The time.
     pub now: Timestamp,
     /// For how long they are held.
+    pub lease: Duration,
+}
+
+/// How long a handler's deliveries may wait from now on.
+#[derive(Debug, Clone)]
+pub struct LongestWaits {
+    /// Whose deliveries.
+    pub handler: HandlerName,
+    /// The time.
+    pub now: Timestamp,
+    /// The longest wait for another attempt.
+    pub retry: Duration,
+    /// The longest lease.
     pub lease: Duration,
 }
 

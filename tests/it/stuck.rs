@@ -22,8 +22,8 @@ use workhook::model::{
     Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 use workhook::store::{
-    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, Page,
-    PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, LongestWaits,
+    Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
     TokenUse,
 };
 use workhook::telemetry::metrics::Registry;
@@ -59,6 +59,9 @@ impl Store for Stuck {
         pending().await
     }
     async fn claim(&self, _: ClaimRequest) -> Result<Claims, StoreError> {
+        pending().await
+    }
+    async fn shorten_waits(&self, _: LongestWaits) -> Result<usize, StoreError> {
         pending().await
     }
     async fn settle(&self, _: Settlement) -> Result<Settled, StoreError> {

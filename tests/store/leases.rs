@@ -1,9 +1,11 @@
 //! How claims are held and lost, and what counts as an attempt.
 
-use workhook::model::{Attempt, Claimed, DeliveryState, Ended, NextStep, Settlement};
-use workhook::store::Settled;
+use std::time::Duration;
 
-use crate::bench::{Bench, LEASE, at, positions, settlement, to};
+use workhook::model::{Attempt, Claimed, DeliveryState, Ended, NextStep, Settlement};
+use workhook::store::{LongestWaits, Settled};
+
+use crate::bench::{Bench, LEASE, at, handler, positions, settlement, to};
 
 /// One delivery in a lane with another one behind it.
 async fn two_in_a_lane(bench: &Bench) {
@@ -55,6 +57,29 @@ pub(crate) async fn the_result_of_a_lost_claim_is_refused_and_changes_nothing(be
     assert_eq!(bench.settle(&again, NextStep::Delivered, at(102)).await, Settled::Kept);
     assert_eq!(history(bench, &lost).await, [(1, Ended::Lost), (2, Ended::Delivered)]);
     assert_eq!(bench.claim_all("crm", at(102)).await.len(), 1);
+}
+
+pub(crate) async fn after_the_clock_was_set_back_nothing_waits_for_longer_than_it_may(bench: &mut Bench) {
+    let now = -100_000;
+    bench.planned(&[to("crm", Some("tried"))]).await;
+    let tried = bench.claim_one("crm", at(0)).await;
+    bench.settle(&tried, NextStep::RetryAt(at(1)), at(0)).await;
+    bench.planned(&[to("crm", Some("held"))]).await;
+    let held = bench.claim_one("crm", at(0)).await;
+    bench.planned(&[to("crm", Some("soon"))]).await;
+    let soon = bench.claim_one("crm", at(0)).await;
+    bench.settle(&soon, NextStep::RetryAt(at(now + 20)), at(0)).await;
+    bench.planned(&[to("crm", Some("new"))]).await;
+    bench.planned(&[to("other", Some("new"))]).await;
+
+    let [retry, lease] = [30, LEASE.unsigned_abs()].map(Duration::from_secs);
+    let longest = LongestWaits { handler: handler("crm"), now: at(now), retry, lease };
+    assert_eq!(bench.store.shorten_waits(longest.clone()).await.unwrap(), 3);
+    assert_eq!(bench.store.shorten_waits(longest).await.unwrap(), 0);
+    let due: Vec<_> = bench.deliveries().await.into_iter().map(|delivery| delivery.due_at).collect();
+    let expected = [now + 30, now + LEASE, now + 20, now, 0].map(|second| Some(at(second)));
+    assert_eq!(due, expected, "tried, held, soon, new, and another handler's");
+    assert_eq!(bench.settle(&held, NextStep::Delivered, at(now)).await, Settled::Kept, "the attempt goes on");
 }
 
 pub(crate) async fn a_late_result_is_kept_while_nobody_has_claimed_it_again(bench: &mut Bench) {

@@ -111,6 +111,7 @@ macro_rules! conformance {
                 what_is_claimed_is_held_until_its_lease_ends
                 after_its_lease_it_is_claimed_again_and_the_attempt_is_lost
                 the_result_of_a_lost_claim_is_refused_and_changes_nothing
+                after_the_clock_was_set_back_nothing_waits_for_longer_than_it_may
                 a_late_result_is_kept_while_nobody_has_claimed_it_again
                 a_result_is_kept_once
                 ruling_17_what_is_given_back_is_no_attempt_and_keeps_its_place

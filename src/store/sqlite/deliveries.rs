@@ -16,7 +16,7 @@ use crate::model::{
     Attempt, Claimed, DeliveryId, DeliveryState, Ended, HandlerName, NextStep, Outcome, Plan, Position, ReplayId,
     Settlement,
 };
-use crate::store::{ClaimRequest, Claims, PlanStart, Settled};
+use crate::store::{ClaimRequest, Claims, LongestWaits, PlanStart, Settled};
 
 /// What a lost attempt is remembered as.
 const LOST: &str = "the process ended, or the lease ran out, while it was under way";
@@ -170,6 +170,23 @@ pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite
             .map(rows::time);
     }
     Ok(claims)
+}
+
+/// Brings nearer what is due later than anything should be, which is what a clock that was set back leaves behind.
+pub(super) fn shorten_waits(connection: &Connection, longest: &LongestWaits) -> rusqlite::Result<usize> {
+    let (retry_at, lease_until) = (later(longest.now, longest.retry), later(longest.now, longest.lease));
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET ready_at = CASE WHEN claimed THEN ?4 WHEN epoch = 0 THEN ?2 ELSE ?3 END
+             WHERE handler = ?1 AND ready_at > ?2
+                 AND ready_at > CASE WHEN claimed THEN ?4 WHEN epoch = 0 THEN ?2 ELSE ?3 END",
+        )?
+        .execute(params![
+            longest.handler.as_str(),
+            longest.now.as_millisecond(),
+            retry_at.as_millisecond(),
+            lease_until.as_millisecond()
+        ])
 }
 
 struct Due {

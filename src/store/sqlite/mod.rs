@@ -41,8 +41,8 @@ use self::read::Readers;
 use self::writer::Writer;
 use super::{
     Appended, ClaimRequest, Claims, Config, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten,
-    Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled,
-    Space, Store, StoreError, TokenUse,
+    LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,
+    Settled, Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
@@ -180,6 +180,10 @@ impl Store for SqliteStore {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError> {
         self.writer.write(move |connection| deliveries::claim(connection, &request)).await
+    }
+
+    async fn shorten_waits(&self, longest: LongestWaits) -> Result<usize, StoreError> {
+        self.writer.write(move |connection| deliveries::shorten_waits(connection, &longest)).await
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
