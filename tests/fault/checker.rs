@@ -32,13 +32,15 @@ pub(crate) struct Rules {
     pub(crate) handlers: Vec<String>,
     /// The longest back-off that is set about them, in milliseconds.
     pub(crate) back_off_max_ms: i64,
+    /// How long an attempt may take before the service itself ends it, in milliseconds.
+    pub(crate) timeout_ms: u64,
     /// Whether the run was left to go on until nothing was pending.
     pub(crate) settled: bool,
 }
 
 /// Everything that does not hold, each with the letter of what is broken; empty where all is well.
 pub(crate) fn broken(history: &[Entry], rules: &Rules) -> Vec<String> {
-    let seen = Seen::of(history);
+    let seen = Seen::of(history, rules.timeout_ms);
     let mut told = Vec::new();
     answers(&seen, &mut told);
     acknowledged(&seen, &mut told);
@@ -60,6 +62,8 @@ fn answers(seen: &Seen<'_>, told: &mut Vec<String>) {
         let excused = seen.was_away(request.sent_us, over.at_us);
         match over.answer {
             Some((200, Some(0)) | (503, Some(503))) => {}
+            // What it could not read in time for want of something.
+            Some((408, Some(408))) if excused => {}
             Some((status, errcode)) => {
                 told.push(format!("A: request {number} of {id} was answered {status} with errcode {errcode:?}"));
             }

@@ -1,13 +1,14 @@
 //! The wall clock jumps, as it does when somebody sets it or a machine wakes up: nothing waits for a time that has become
 //! far away, and no result of a lease that ended by the jump is taken.
 
+use crate::checker::Rules;
 use crate::history::{Record, Told};
 use crate::wait::until;
 use crate::wall::Wall;
 use crate::world::{CRM, PATIENT, World};
 
-const MINUTE_MS: i64 = 60_000;
-const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl World {
     /// With a wall clock that can be moved.
@@ -54,19 +55,20 @@ fn when_the_clock_was_wrong_at_a_start_and_right_at_the_next_nothing_waits_longe
 fn when_the_clock_is_set_forward_the_result_of_a_lease_that_ended_by_it_is_refused() {
     let (mut world, mut wall) = World::with_wall("set-forward");
     // More places than lanes, so that something is claimed while attempts are under way.
-    world.setup = world.setup.clone().config(&world.receiver.handler(CRM, &PATIENT.replace("= 4", "= 64")));
+    let handler = PATIENT.replace("= 4", "= 64").replace("\"1s\"", "\"30s\"");
+    world.setup = world.setup.clone().config(&world.receiver.handler(CRM, &handler));
     world.receiver.plan(|asked| if asked.attempt == 1 { Told::TakenAfter(700) } else { Told::TakenAfter(900) });
     let process = world.start();
     let senders = world.senders();
     let began =
         |nth: u32| move |record: &Record| matches!(record, Record::AttemptBegan { attempt, .. } if *attempt == nth);
     until("attempts are under way", || (world.history.count(began(1)) > 3).then_some(()));
-    wall.jump(MINUTE_MS);
+    wall.jump(HOUR_MS);
     until("they are made again", || (world.history.count(began(2)) > 3).then_some(()));
     senders.stop();
     until("results were refused", || process.log().iter().any(|line| line.contains("was refused")).then_some(()));
     world.receiver.plan(|_| Told::Taken);
     process.settled();
     process.kill();
-    world.check(&world.rules());
+    world.check(&Rules { timeout_ms: 30_000, ..world.rules() });
 }

@@ -13,11 +13,11 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use workhook::admin::api::wire;
@@ -205,6 +205,16 @@ impl Process {
         status.code()
     }
 
+    /// Kills it, where it runs; how it had ended before, where it had.
+    pub(crate) fn end_now(mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().unwrap();
+        if status.is_some() {
+            self.address.set(None);
+            self.history.process(Did::Ended(status.and_then(|status| status.code())));
+        }
+        status
+    }
+
     /// SIGTERM, without waiting for what comes of it.
     pub(crate) fn tell_to_stop(&self) {
         self.history.process(Did::ToldToStop);
@@ -231,11 +241,20 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
-    /// The most memory that it had, in KiB.
-    pub(crate) fn memory_max_kib(&self) -> u64 {
+    /// A number of its memory in KiB, as the system counts it: `VmHWM` is the most that it ever held, `VmData` what is
+    /// its own. 0 where it has ended.
+    pub(crate) fn memory_kib(&self, which: &str) -> u64 {
         let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+        let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'));
+        line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse().unwrap())
+    }
+
+    /// Lets it have so much more memory of its own than it has now, in KiB; how much in all.
+    pub(crate) fn limit_memory(&self, more_kib: u64) -> u64 {
+        let all_kib = self.memory_kib("VmData") + more_kib;
+        let limit = Rlimit { current: Some(all_kib << 10), maximum: None };
+        prlimit(Some(self.pid()), Resource::Data, limit).unwrap();
+        all_kib
     }
 
     /// How long it has used the processor.

@@ -13,6 +13,8 @@ use crate::world::World;
 /// More descriptors than it needs to start, and far fewer than the connections that come.
 const DESCRIPTORS: &str = "-n 80";
 const CONNECTIONS: usize = 150;
+/// How much more memory it may take than it has when it runs, in KiB: a few large requests.
+const MEMORY_LEFT_KIB: u64 = 8 << 10;
 /// How long it is watched while it can accept nothing.
 const WATCHED: Duration = Duration::from_secs(1);
 /// How much of the processor it may use in that time.
@@ -55,4 +57,28 @@ fn without_descriptors_it_does_not_spin_and_with_them_it_takes_events_again() {
     process.settled();
     process.kill();
     world.check(&world.rules());
+}
+
+#[test]
+fn out_of_memory_it_says_no_or_ends_and_loses_nothing_that_it_acknowledged() {
+    let mut world = World::new("memory");
+    let process = world.start();
+    let senders = world.senders();
+    world.pause(200, 300);
+    senders.stop();
+    world.history.process(Did::Starved);
+    let left = process.limit_memory(MEMORY_LEFT_KIB);
+    world.load = Load { senders: 8, pause_ms: 1, ballast: 2 << 20 };
+    let senders = world.senders();
+    world.pause(1500, 2000);
+    senders.stop();
+    let (needed, end) = (process.memory_kib("VmData"), process.end_now());
+    assert!(end.is_some() || needed + (2 << 10) > left, "it came to the limit of {left} KiB, or near: {needed}");
+    world.load = Load::default();
+    let senders = world.senders();
+    let process = world.start();
+    world.pause(200, 300);
+    senders.stop();
+    process.kill();
+    world.settle_and_check();
 }

@@ -20,6 +20,7 @@ mod wait;
 mod wall;
 mod world;
 
+mod clocks;
 mod kills;
 mod limits;
 mod locked;

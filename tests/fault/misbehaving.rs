@@ -37,7 +37,7 @@ fn whatever_a_far_end_does_every_event_is_taken_in_order_and_the_process_stays_s
     world.pause(2500, 3000);
     senders.stop();
     process.settled();
-    let most = process.memory_max_kib();
+    let most = process.memory_kib("VmHWM");
     assert!(most < MEMORY_MAX_KIB, "it had {most} KiB");
     process.kill();
     world.check(&world.rules());

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::history::{History, Record, Told};
 use crate::http::{Connection, Message};
 
-/// How long lies between two pieces of what never ends.
+/// How long lies between two drips of what never ends.
 const DRIP: Duration = Duration::from_millis(50);
 
 /// An attempt, as the plan sees it.
@@ -115,18 +115,18 @@ fn tell(connection: &mut Connection, told: Told) -> bool {
             connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nnot a hundred");
             return false;
         }
-        Told::TakenEndlessly => return endlessly(connection, "HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 1024]),
-        Told::TakenInDrips => return endlessly(connection, "HTTP/1.1 200 OK\r\n\r\n", b"x"),
-        Told::EndlessHead => return endlessly(connection, "HTTP/1.1 200 OK\r\n", b"x-more: and more\r\n"),
+        Told::TakenEndlessly => return endlessly(connection, "HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 64 << 10], None),
+        Told::TakenInDrips => return endlessly(connection, "HTTP/1.1 200 OK\r\n\r\n", b"x", Some(DRIP)),
+        Told::EndlessHead => return endlessly(connection, "HTTP/1.1 200 OK\r\n", b"x-more: and more\r\n", None),
     };
     connection.write(whole.as_bytes())
 }
 
 /// Says something again and again until the other end has enough.
-fn endlessly(connection: &mut Connection, first: &str, piece: &[u8]) -> bool {
+fn endlessly(connection: &mut Connection, first: &str, piece: &[u8], pause: Option<Duration>) -> bool {
     if connection.write(first.as_bytes()) {
         while connection.stream.write_all(piece).is_ok() {
-            std::thread::sleep(DRIP);
+            pause.into_iter().for_each(std::thread::sleep);
         }
     }
     false

@@ -83,7 +83,7 @@ impl World {
 
     /// What must hold of it.
     pub(crate) fn rules(&self) -> Rules {
-        Rules { handlers: vec![CRM.to_owned()], back_off_max_ms: BACK_OFF_MAX_MS, settled: true }
+        Rules { handlers: vec![CRM.to_owned()], back_off_max_ms: BACK_OFF_MAX_MS, timeout_ms: 1000, settled: true }
     }
 
     /// What must hold of `crm` while other handlers have more to do.

@@ -59,8 +59,7 @@ fn too_soon(seen: &Seen<'_>, handler: &str, one: &Stored<'_>, next: &Stored<'_>)
     if first.iter().any(|attempt| attempt.began_us > began_us) {
         wrong.push(format!("I4: {handler} got {one_name} again after {next_name}, which is behind it in its lane"));
     }
-    let at_once = |attempt: &&Attempt| attempt.is_under_way(began_us) && !seen.was_ended(attempt.began_us, began_us);
-    if first.iter().any(|attempt| at_once(&attempt)) {
+    if first.iter().any(|attempt| seen.is_under_way(attempt, began_us)) {
         wrong.push(format!("I4: {handler} got {next_name} while {one_name} of the same lane was under way"));
     }
     wrong
@@ -87,9 +86,7 @@ pub(super) fn leases(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
         let tries =
             seen.deliveries.get(&(handler, stored.position)).and_then(|rows| rows.first()).map(|row| &row.tries);
         for pair in seen.attempts(handler, name(stored)).windows(2) {
-            let superseded = pair[0].is_under_way(pair[1].began_us)
-                && !seen.was_ended(pair[0].began_us, pair[1].began_us)
-                && pair[0].number != pair[1].number;
+            let superseded = pair[0].number != pair[1].number && seen.is_under_way(&pair[0], pair[1].began_us);
             let kept = tries.and_then(|tries| tries.iter().find(|one| one.number == pair[0].number));
             if superseded
                 && let Some(kept) = kept

@@ -21,6 +21,8 @@ pub(super) struct Seen<'a> {
     serials: BTreeMap<u64, (&'a str, &'a str, usize)>,
     /// The id of the event at a position.
     ids: BTreeMap<i64, &'a str>,
+    /// How long an attempt may take.
+    timeout_us: u64,
     /// What was done to the process, in order.
     did: Vec<(u64, Did)>,
 }
@@ -64,18 +66,17 @@ impl Attempt {
         self.ended.filter(|(_, told)| told.is_taken()).map(|(at_us, _)| at_us)
     }
 
-    /// Whether it was still under way then, as far as the far end is what ends it.
-    pub(super) fn is_under_way(&self, at_us: u64) -> bool {
-        match self.ended {
-            Some((ended_us, told)) => self.began_us < at_us && at_us < ended_us && !told.hangs(),
-            None => false,
-        }
+    /// Whether it was still under way then: begun, not ended by the far end, and far from its time-out, which runs from
+    /// when the service began it.
+    fn is_under_way(&self, at_us: u64, timeout_us: u64) -> bool {
+        let Some((ended_us, told)) = self.ended else { return false };
+        self.began_us < at_us && at_us < ended_us.min(self.began_us + timeout_us / 2) && !told.hangs()
     }
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn of(history: &'a [Entry]) -> Seen<'a> {
-        let mut seen = Seen::default();
+    pub(super) fn of(history: &'a [Entry], timeout_ms: u64) -> Seen<'a> {
+        let mut seen = Seen { timeout_us: timeout_ms * 1000, ..Seen::default() };
         for Entry { at_us, record } in history {
             seen.add(*at_us, record);
         }
@@ -145,10 +146,11 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// Whether the process ended between these two times.
-    pub(super) fn was_ended(&self, from_us: u64, to_us: u64) -> bool {
+    /// Whether at a time an attempt was under way in the same process.
+    pub(super) fn is_under_way(&self, attempt: &Attempt, at_us: u64) -> bool {
         let ended = |did: &Did| matches!(did, Did::Killed | Did::Ended(_));
-        self.did.iter().any(|(at_us, did)| ended(did) && (from_us..=to_us).contains(at_us))
+        let mut between = self.did.iter().filter(|(did_us, _)| (attempt.began_us..=at_us).contains(did_us));
+        attempt.is_under_way(at_us, self.timeout_us) && !between.any(|(_, did)| ended(did))
     }
 
     /// The attempts at an event, as they began.

@@ -62,7 +62,7 @@ impl Story {
     fn check(&self, settled: bool, expected: &[&str]) {
         let mut history = self.0.clone();
         history.sort_by_key(|entry| entry.at_us);
-        let rules = Rules { handlers: vec!["crm".to_owned()], back_off_max_ms: 2000, settled };
+        let rules = Rules { handlers: vec!["crm".to_owned()], back_off_max_ms: 2000, timeout_ms: 1000, settled };
         assert_eq!(broken(&history, &rules), expected);
     }
 
@@ -186,6 +186,9 @@ fn i7_a_result_of_a_lost_lease_that_was_taken_is_told() {
     superseded("lost").check(false, &[]);
     superseded("delivered").check(false, &["I7: attempt 1 of a for crm lost its lease, and is kept as delivered"]);
     superseded("delivered").did(35, Did::Killed).check(false, &[]);
+    let timed_out = received().began(30, "a", 1).began(1020, "a", 2).ended(30, 1045, Told::TakenAfter(1015));
+    let timed_out = timed_out.ended(1020, 1046, Told::Taken).delivery(1, "delivered", None, &["failed", "delivered"]);
+    timed_out.check(false, &[]);
 }
 
 #[test]
@@ -195,6 +198,8 @@ fn an_answer_that_is_late_or_wrong_or_missing_is_told() {
     answer(2201, 503).check(false, &["A: request 50 of c was over only after 2201 ms"]);
     answer(2201, 503).did(100, Did::Held).check(false, &[]);
     answer(5, 500).check(false, &["A: request 50 of c was answered 500 with errcode Some(500)"]);
+    answer(5, 408).check(false, &["A: request 50 of c was answered 408 with errcode Some(408)"]);
+    answer(5, 408).did(45, Did::Starved).check(false, &[]);
     let nothing = received().sent(50, "c").unanswered(50, 5);
     nothing.check(false, &["A: request 50 of c got no answer, and nothing had happened"]);
     for did in [Did::Killed, Did::ToldToStop, Did::Ended(Some(0)), Did::Held, Did::Starved] {
