@@ -18,7 +18,7 @@ const MEMORY_LEFT_KIB: u64 = 8 << 10;
 /// How long it is watched while it can accept nothing.
 const WATCHED: Duration = Duration::from_secs(1);
 /// How much of the processor it may use in that time.
-const BUSY_MAX: Duration = Duration::from_millis(400);
+const BUSY_MAX: Duration = Duration::from_millis(300);
 
 /// Connections that have begun a request and do not go on with it. None is idle, so none is closed for another.
 fn begun(process: &Process) -> Vec<TcpStream> {
