@@ -62,12 +62,11 @@ fn answers(seen: &Seen<'_>, told: &mut Vec<String>) {
         let excused = seen.was_away(request.sent_us, over.at_us);
         match over.answer {
             Some((200, Some(0)) | (503, Some(503))) => {}
-            // What it could not read in time for want of something.
-            Some((408, Some(408))) if excused => {}
+            // No answer, or that it could not read the body in time, for want of something.
+            None | Some((408, Some(408))) if excused => {}
             Some((status, errcode)) => {
                 told.push(format!("A: request {number} of {id} was answered {status} with errcode {errcode:?}"));
             }
-            None if excused => {}
             None => told.push(format!("A: request {number} of {id} got no answer, and nothing had happened")),
         }
         if over.took_ms > ANSWER_WITHIN_MS && !excused {

@@ -55,7 +55,7 @@ fn when_the_clock_was_wrong_at_a_start_and_right_at_the_next_nothing_waits_longe
 fn when_the_clock_is_set_forward_the_result_of_a_lease_that_ended_by_it_is_refused() {
     let (mut world, mut wall) = World::with_wall("set-forward");
     // More places than lanes, so that something is claimed while attempts are under way.
-    let handler = PATIENT.replace("= 4", "= 64").replace("\"1s\"", "\"30s\"");
+    let handler = PATIENT.replace("= 8", "= 64").replace("\"1s\"", "\"30s\"");
     world.setup = world.setup.clone().config(&world.receiver.handler(CRM, &handler));
     world.receiver.plan(|asked| if asked.attempt == 1 { Told::TakenAfter(700) } else { Told::TakenAfter(900) });
     let process = world.start();

@@ -24,7 +24,7 @@ use workhook::admin::api::wire;
 
 use crate::history::{Did, History};
 use crate::http;
-use crate::wait::{until, within};
+use crate::wait::{PATIENCE, patiently, until, within};
 
 /// The token of the webhook `product`.
 pub(crate) const TOKEN: &str = "test-token-0123456789";
@@ -290,7 +290,9 @@ impl Process {
             let pending = health.deliveries.iter().any(|count| count.state == "pending");
             (health.unplanned == 0 && !pending).then_some(())
         };
-        until("nothing is pending any more", settled);
+        if patiently(PATIENCE, settled).is_none() {
+            panic!("still pending: {:?}\n{}", self.health().map(|health| health.deliveries), self.log().join("\n"));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::checker::{Rules, broken};
 use crate::driver::{Address, Process, Setup};
-use crate::history::History;
+use crate::history::{Did, History, Record};
 use crate::kept;
 use crate::receiver::{Asked, Receiver};
 use crate::senders::{Load, Senders};
@@ -13,7 +13,7 @@ use crate::senders::{Load, Senders};
 /// The handler of most runs.
 pub(crate) const CRM: &str = "crm";
 /// How it is asked: again and again, soon; the breaker has tests of its own.
-pub(crate) const PATIENT: &str = "concurrency = 4\ntimeout = \"1s\"\nbreaker = { failures = 0 }\n\
+pub(crate) const PATIENT: &str = "concurrency = 8\ntimeout = \"1s\"\nbreaker = { failures = 0 }\n\
     retry = { attempts = 200, first = \"1ms\", max = \"2s\" }";
 /// The longest back-off of that.
 const BACK_OFF_MAX_MS: i64 = 2000;
@@ -110,11 +110,27 @@ impl World {
     /// Checks the history as it is.
     #[track_caller]
     pub(crate) fn judge(&self, rules: &Rules) {
+        self.sum_up();
         let broken = broken(&self.history.entries(), rules);
         if !broken.is_empty() {
             let file = self.history.keep(&format!("{}-{}", self.name, self.seed));
             let (count, first) = (broken.len(), broken.iter().take(20).cloned().collect::<Vec<_>>().join("\n"));
             panic!("{count} broken; WORKHOOK_FAULT_SEED={}; the history is in {}\n{first}", self.seed, file.display());
         }
+    }
+
+    /// Says how much happened, for whoever wants a figure.
+    fn sum_up(&self) {
+        let count = |is: fn(&Record) -> bool| self.history.count(is);
+        eprintln!(
+            "{}: {} requests, {} acknowledged, {} events, {} attempts, {} processes, {} of them killed",
+            self.name,
+            count(|record| matches!(record, Record::Sent { .. })),
+            count(|record| matches!(record, Record::Answered { status: 200, .. })),
+            count(|record| matches!(record, Record::Stored { .. })),
+            count(|record| matches!(record, Record::AttemptBegan { .. })),
+            count(|record| matches!(record, Record::Process { did: Did::Started })),
+            count(|record| matches!(record, Record::Process { did: Did::Killed })),
+        );
     }
 }
