@@ -2,6 +2,7 @@
 //! (promises 1, 2, 4 and 5).
 
 use crate::history::{Record, Told};
+use crate::senders::Load;
 use crate::world::World;
 
 /// How often it is killed, where `WORKHOOK_FAULT_ROUNDS` does not say.
@@ -13,6 +14,8 @@ fn killed_at_random_moments_it_loses_nothing_and_repeats_nothing_that_it_need_no
     let seed = world.seed();
     // Of a lane's deliveries there is mostly one under way, and others behind it.
     world.receiver.plan(move |asked| Told::TakenAfter(World::fate(seed, asked, 20)));
+    // Many at once, so that a commit is of several requests and there is always one to be killed in.
+    world.load = Load { senders: 24, pause_ms: 2, ..Load::default() };
     let senders = world.senders();
     for _ in 0..world.rounds(ROUNDS) {
         let process = world.start();
