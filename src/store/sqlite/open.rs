@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint;
 use crate::store::{Config, OpenError};
 
 /// Before 3.51.3 two connections that write and checkpoint at once can corrupt the write-ahead log.
@@ -43,6 +44,7 @@ pub(super) fn open(config: &Config) -> Result<(Lock, Connection), OpenError> {
     let mut connection = connect(&config.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     check_ours(&config.path, &connection)?;
     configure(&config.path, &connection)?;
+    checkpoint::settle(&connection).map_err(|source| database_error(&config.path, source))?;
     migrate(&config.path, &mut connection)?;
     Ok((lock, connection))
 }

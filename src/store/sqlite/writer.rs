@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use super::checkpoint;
+use super::checkpoint::{self, Untrustworthy};
 use super::commit::{Committer, is_untrustworthy};
 use crate::contract::Accepted;
 use crate::store::{Appended, Metrics, StoreError};
@@ -195,15 +195,29 @@ impl Writer {
         }
     }
 
+    /// The disk can no longer be trusted: nothing is taken any more, and whoever waits is told.
+    pub(super) fn fail(&self) {
+        self.shared.fail();
+    }
+
+    /// Whether the disk can no longer be trusted.
+    pub(super) fn has_failed(&self) -> bool {
+        *self.shared.failed.borrow()
+    }
+
     /// The thread's work: until it is closed and nothing waits, or until the disk can no longer be trusted.
     pub(super) fn run(&self, committer: &Committer) {
         let work = || self.work(committer);
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        if !matches!(worked, Ok(Ok(()))) {
             self.shared.fail();
+        }
+        if !self.has_failed() {
+            checkpoint::truncate(&committer.connection);
         }
     }
 
-    fn work(&self, committer: &Committer) {
+    fn work(&self, committer: &Committer) -> Result<(), Untrustworthy> {
         while let Some(batch) = self.shared.next() {
             let (requests, empty) = (batch.requests.len(), batch.is_empty());
             let began = Instant::now();
@@ -214,8 +228,7 @@ impl Writer {
             if let Err(error) = &committed {
                 tracing::error!(error = %error, requests, "a commit failed");
                 if is_untrustworthy(error) {
-                    self.shared.fail();
-                    return;
+                    return Err(Untrustworthy);
                 }
             }
             let (finish, empty) = {
@@ -224,17 +237,17 @@ impl Writer {
                 (std::mem::take(&mut queue.finish_checkpoint), std::mem::take(&mut queue.empty_log))
             };
             if finish {
-                checkpoint::passive(&committer.connection);
+                checkpoint::passive(&committer.connection)?;
             }
             if !empty.is_empty() {
-                let emptied = checkpoint::empty(&committer.connection);
+                let emptied = checkpoint::empty(&committer.connection)?;
                 for waiting in empty {
                     // Whoever asked may be gone; the log is empty all the same.
                     let _ = waiting.send(emptied);
                 }
             }
         }
-        checkpoint::truncate(&committer.connection);
+        Ok(())
     }
 }
 
@@ -266,9 +279,10 @@ impl Shared {
             let mut queue = self.lock();
             std::mem::replace(&mut *queue, Queue { closed: true, ..Queue::default() })
         };
-        // Those who wait learn it by their reply's being dropped.
-        drop(waiting);
         self.failed.send_replace(true);
+        // Those who wait learn it by their reply's being dropped; the thread, by being woken.
+        drop(waiting);
+        self.arrived.notify_one();
     }
 }
 
