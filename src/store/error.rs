@@ -12,10 +12,10 @@ pub enum StoreError {
     /// Too much is waiting already; nothing was tried.
     #[error("too much is waiting to be stored")]
     Busy,
-    /// The disk is nearly full; nothing was tried. What is there can still be handled and removed.
+    /// The disk is full, or so nearly that nothing was tried. It may work later.
     #[error("the disk is nearly full")]
     Full,
-    /// It was tried and failed: locked, full, or a row that cannot be stored. It may work later.
+    /// It was tried and failed: locked, or a row that cannot be stored. It may work later.
     #[error("the store could not do it")]
     Unavailable(#[source] Source),
     /// The store has ended: it was closed, or its disk can no longer be trusted.
@@ -87,6 +87,12 @@ pub enum OpenError {
         wanted: &'static str,
         /// What it says.
         found: String,
+    },
+    /// There is no room for what has to be written at the start.
+    #[error("there is no room to open {path}: the disk is full")]
+    NoRoom {
+        /// The database.
+        path: PathBuf,
     },
     /// The database cannot be opened or brought up to date.
     #[error("cannot open {path}")]

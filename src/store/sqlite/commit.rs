@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
@@ -54,7 +54,10 @@ impl Committer {
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
                 let error = Arc::new(error);
-                let failed = || StoreError::Unavailable(Box::new(Arc::clone(&error)));
+                let failed = || match is_for_want_of_room(&error) {
+                    true => StoreError::Full,
+                    false => StoreError::Unavailable(Box::new(Arc::clone(&error))),
+                };
                 let requests = batch.requests.iter().map(|_| Err(failed())).collect();
                 let units = batch.units.iter().map(|_| Err(failed())).collect();
                 self.tell(batch, (requests, units));
@@ -165,5 +168,11 @@ type Written = (Vec<Result<Appended, StoreError>>, Vec<Result<(), StoreError>>);
 /// Whether after this error it is not known what the disk holds.
 pub(super) fn is_untrustworthy(error: &rusqlite::Error) -> bool {
     let codes = [ErrorCode::SystemIoFailure, ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
-    error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
+    error.sqlite_error_code().is_some_and(|code| codes.contains(&code)) && !is_for_want_of_room(error)
+}
+
+/// Whether the disk had no room for it. The index of the log, which nothing rests on, says so by a code of its own.
+pub(super) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
+    let index = error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
+    index || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint;
+use super::commit::is_for_want_of_room;
 use crate::store::{Config, OpenError};
 
 /// Before 3.51.3 two connections that write and checkpoint at once can corrupt the write-ahead log.
@@ -173,6 +174,9 @@ fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn database_error(path: &Path, source: rusqlite::Error) -> OpenError {
+    if is_for_want_of_room(&source) {
+        return OpenError::NoRoom { path: path.to_owned() };
+    }
     OpenError::Database { path: path.to_owned(), source: source.into() }
 }
 
