@@ -59,7 +59,6 @@ impl Setup {
     }
 
     /// With the database in another folder.
-    #[expect(dead_code, reason = "for tests of a disk of their own")]
     pub(crate) fn folder(mut self, data: &Path) -> Setup {
         data.clone_into(&mut self.data);
         self

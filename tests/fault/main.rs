@@ -10,6 +10,7 @@
 #![expect(clippy::print_stderr, reason = "the seed is told with what else a failing test says")]
 
 mod checker;
+mod disk;
 mod driver;
 mod history;
 mod http;
@@ -21,9 +22,12 @@ mod wall;
 mod world;
 
 mod clocks;
+mod failing_disk;
 mod kills;
 mod limits;
 mod locked;
 mod misbehaving;
 mod mixed;
+mod power;
 mod signals;
+mod sync_order;
