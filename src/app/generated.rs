@@ -1,6 +1,6 @@
 //! Secrets that are made where none is given, and lie beside the store (ruling 26).
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -25,15 +25,8 @@ pub(super) fn admin_token(config: &Config) -> Result<(Option<Secret>, Option<Pat
 pub(super) fn secret(folder: &Path, name: &str) -> Result<(Secret, PathBuf), BuildError> {
     let path = folder.join(name);
     let failed = |source| BuildError::Secret { path: path.clone(), source };
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    match made {
-        Ok(mut file) => {
-            // Two times 122 random bits, in what every form takes.
-            let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-            writeln!(file, "{token}").and_then(|()| file.sync_all()).map_err(failed)?;
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error)),
+    if !path.try_exists().map_err(failed)? {
+        make(folder, &path).map_err(failed)?;
     }
     let text = std::fs::read_to_string(&path).map_err(failed)?;
     let token = text.trim();
@@ -42,6 +35,18 @@ pub(super) fn secret(folder: &Path, name: &str) -> Result<(Secret, PathBuf), Bui
         return Err(failed(empty));
     }
     Ok((Secret::new(token.to_owned()), path))
+}
+
+/// Makes a secret. Its name appears when it is whole, and is on the disk before anybody is told of it: who has copied
+/// it into the product never has to do that again.
+fn make(folder: &Path, path: &Path) -> std::io::Result<()> {
+    let unfinished = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    // Two times 122 random bits, in what every form takes.
+    writeln!(file, "{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -56,6 +61,9 @@ mod tests {
         assert_eq!(token.expose().len(), 64);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(secret(folder.path(), "webhook-token").unwrap().0.expose(), token.expose());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(folder.path().join("webhook-token.new"), "half").unwrap();
+        assert_eq!(secret(folder.path(), "webhook-token").unwrap().0.expose().len(), 64, "after an end half-way");
         std::fs::write(&path, "\n").unwrap();
         assert!(secret(folder.path(), "webhook-token").is_err());
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::disk::{Dial, Disk};
+use crate::disk::Dial;
 use crate::driver::Process;
 use crate::history::{Did, Record};
 use crate::http;
@@ -90,7 +90,7 @@ fn on_a_full_disk_everyone_is_answered_in_time_and_it_goes_on_by_itself_when_the
     let senders = world.senders();
     let process = world.start();
     let readyz = || http::get(process.public, "/readyz").unwrap();
-    for _ in 0..world.rounds(2) {
+    for _ in 0..world.rounds(1) {
         more_answers(&world, 50, 200);
         disk.set(Dial::Room, world.random.i64(..100_000));
         disk.set(Dial::IsLimited, 1);

@@ -114,6 +114,19 @@ fn after_power_cuts_at_random_moments_nothing_that_was_acknowledged_is_missing()
 }
 
 #[test]
+fn a_token_that_was_made_is_the_same_after_a_power_cut() {
+    let (mut world, disk) = on_a_disk("made-token");
+    // On another address than loopback there is always one.
+    world.setup = world.setup.env("WORKHOOK__ADMIN__LISTEN", "0.0.0.0:0");
+    world.start().kill();
+    let token = || fs::read_to_string(world.setup.database().with_file_name("admin-token"));
+    let made = token().unwrap();
+    disk.power_cut_of_all();
+    assert_eq!(token().ok(), Some(made));
+    world.start().kill();
+}
+
+#[test]
 fn where_a_commit_is_not_synced_the_same_power_cuts_lose_what_was_acknowledged() {
     let (mut world, disk) = on_a_disk("power-cuts-unsynced");
     disk.set(Dial::IsLying, 1);

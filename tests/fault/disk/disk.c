@@ -313,6 +313,30 @@ int unlink(const char *path) {
   return result;
 }
 
+/* Both are in the folder, or neither is. Until the folder is synced the old name's file may come back. */
+int rename(const char *from, const char *to) {
+  size_t len = strlen(folder);
+  if (!dials || strncmp(from, folder, len) != 0 || from[len] != '/') {
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  }
+  changes_something();
+  int result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  pthread_mutex_lock(&table);
+  for (struct file *file = result == 0 ? files : NULL; file; file = file->next) {
+    if (strcmp(file->name, to + len + 1) == 0) file->name[0] = 0;
+    if (strcmp(file->name, from + len + 1) != 0) continue;
+    char before[PATH], after[PATH], gone[PATH];
+    path_of(before, "synced", file);
+    snprintf(file->name, sizeof file->name, "%s", to + len + 1);
+    path_of(after, "synced", file);
+    path_of(gone, "unlinked", file);
+    syscall(SYS_renameat2, AT_FDCWD, after, AT_FDCWD, gone, 0);
+    syscall(SYS_renameat2, AT_FDCWD, before, AT_FDCWD, after, 0);
+  }
+  pthread_mutex_unlock(&table);
+  return result;
+}
+
 static int sync_file(int fd, long number) {
   struct file *file = file_of(fd);
   if (!file || file->kind == INDEX || !(*file->name || file->kind == FOLDER)) return (int)syscall(number, fd);
