@@ -21,7 +21,7 @@ use super::waits::Watch;
 use super::{Consumer, House, Policy, trace};
 use crate::clock::{between, later};
 use crate::model::{Claimed, Ended, NextStep, Settlement};
-use crate::store::{ClaimRequest, LongestWaits, Settled};
+use crate::store::{ClaimRequest, LongestWaits, Settled, StoreError};
 use crate::telemetry::with_causes;
 
 /// How often the store is asked though nobody said that there is something.
@@ -251,7 +251,7 @@ impl Lanes {
         self.metrics.settled(&settlement, settled);
     }
 
-    /// Keeps a result, trying again while the lease holds; `None` where it could not be kept.
+    /// Keeps a result, trying again while the lease holds and the store is there; `None` where it could not be kept.
     async fn keep(&self, claimed: &Claimed, settlement: &Settlement) -> Option<Settled> {
         loop {
             match self.house.store.settle(settlement.clone()).await {
@@ -265,13 +265,19 @@ impl Lanes {
                     tracing::warn!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, "a result was refused: the delivery was cancelled meanwhile, or its lease had ended and it is attempted again");
                     return Some(Settled::LostLease);
                 }
-                Err(error) if self.house.clock.now() >= claimed.lease_until || self.ends.cut.is_cancelled() => {
+                Err(error) if self.is_too_late(claimed, &error) => {
                     tracing::error!(delivery_id = %claimed.id, event_id = %claimed.event.id, handler = %claimed.handler, error = with_causes(&error), "a result could not be kept; it is attempted again");
                     return None;
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
+    }
+
+    /// Whether a result that could not be kept can no longer be.
+    fn is_too_late(&self, claimed: &Claimed, error: &StoreError) -> bool {
+        let ended = matches!(error, StoreError::Ended);
+        ended || self.house.clock.now() >= claimed.lease_until || self.ends.cut.is_cancelled()
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::disk::Dial;
 use crate::driver::Process;
 use crate::history::{Did, Record};
@@ -13,6 +15,8 @@ use crate::world::World;
 
 /// How long an answer may take, in milliseconds.
 const ANSWER_WITHIN_MS: u64 = 2200;
+/// How long the end may take: far less than the order to stop does, since nothing is left to be done in order.
+const ENDS_WITHIN: Duration = Duration::from_secs(4);
 /// How many events there are where the store cannot be read.
 const EVENTS: usize = 30;
 /// How many starts with a read that fails are tried.
@@ -53,7 +57,9 @@ fn fails_once(name: &'static str, fault: Dial, within: i64) {
     disk.set(fault, world.random.i64(1..=within));
     until("it says why", || process.log().iter().any(|line| line.contains("disk I/O error")).then_some(()));
     let line = world.history.entries().len();
+    let began = Instant::now();
     assert_eq!(process.ended(), Some(1), "seed {}", world.seed());
+    assert!(began.elapsed() < ENDS_WITHIN, "it ended after {:?}, seed {}", began.elapsed(), world.seed());
     assert_eq!(acknowledged_from(&world, line), 0, "acknowledged after {fault:?}, seed {}", world.seed());
     for entry in world.history.entries() {
         if let Record::Answered { took_ms, .. } | Record::Unanswered { took_ms, .. } = entry.record {
@@ -190,6 +196,6 @@ fn reads_and_writes_that_do_less_than_they_were_asked_to_change_nothing() {
     more_answers(&world, 300, 200);
     senders.stop();
     let ended = process.stop();
-    assert_eq!(ended.code, Some(0), "it took {:?}", Duration::from(ended.took));
+    assert_eq!(ended.code, Some(0), "it took {:?}", ended.took);
     world.settle_and_check();
 }
