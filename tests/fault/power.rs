@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::RangeInclusive;
 
 use rusqlite::Connection;
 
@@ -16,8 +17,9 @@ use crate::world::World;
 
 /// How often the power is cut, where `WORKHOOK_FAULT_ROUNDS` does not say.
 const ROUNDS: u64 = 5;
-/// After how many calls to the disk at the most, as a power of two; the fewer, the likelier.
-const CALLS_LOG2_MAX: u32 = 13;
+/// After how many calls to the disk at the most, as a power of two; the fewer, the likelier. The log is moved into the
+/// database after some 2^11.
+const CALLS_LOG2: RangeInclusive<u32> = 3..=14;
 /// How often it may be cut at the most until something is lost that was not synced.
 const ROUNDS_UNTIL_LOST: u64 = 100;
 
@@ -32,7 +34,7 @@ pub(crate) fn on_a_disk(name: &'static str) -> (World, Disk) {
 
 /// Lets it run until the power is cut, in the middle of whatever it does then.
 fn run_until_a_cut(world: &mut World, disk: &Disk) {
-    let calls = 1 << world.random.u32(..=CALLS_LOG2_MAX);
+    let calls = 1 << world.random.u32(CALLS_LOG2);
     let die_in = world.random.i64(1..=calls);
     let while_it_starts = world.random.u8(..4) == 0;
     disk.set(Dial::IsShort, i64::from(world.random.bool()));
