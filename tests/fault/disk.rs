@@ -1,6 +1,6 @@
 //! A disk below the service: its files can be made to fail, and be put into the state that a power cut leaves.
 //!
-//! disk/disk.c is compiled once, loaded into the service with `LD_PRELOAD`, and told what to do by a row of numbers in
+//! disk/disk.c is compiled, loaded into the service with `LD_PRELOAD`, and told what to do by a row of numbers in
 //! a file that both share. What always holds: what was reported as synced is there after a power cut, and what was
 //! not may be there, sector by sector.
 
@@ -9,11 +9,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
 use crate::driver::Setup;
+use crate::wall::compiled;
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fault/disk/disk.c");
 
 /// What can be set and read, in the order of disk.c.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +79,11 @@ impl Disk {
 
     fn env(&self) -> [(&'static str, String); 3] {
         let path = |path: &Path| path.to_str().unwrap().to_owned();
-        [("LD_PRELOAD", path(library())), ("FAULT_FOLDER", path(&self.folder)), ("FAULT_COPIES", path(&self.copies))]
+        [
+            ("LD_PRELOAD", compiled(&self.copies, SOURCE, "disk.so")),
+            ("FAULT_FOLDER", path(&self.folder)),
+            ("FAULT_COPIES", path(&self.copies)),
+        ]
     }
 
     pub(crate) fn set(&self, dial: Dial, value: i64) {
@@ -185,19 +191,6 @@ fn names(folder: &Path) -> Vec<String> {
 
 fn names_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
-}
-
-/// The compiled disk.c.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fault/disk/disk.c");
-        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("disk-{}.so", std::process::id()));
-        let mut compile = Command::new("cc");
-        compile.args(["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o"]).arg(&made).arg(source);
-        assert!(compile.status().expect("a C compiler is there").success(), "disk.c is compiled");
-        made
-    })
 }
 
 /// How many rows are left of twenty that a program wrote, each synced as it says, when the power is cut after the last.

@@ -85,7 +85,7 @@ pub(crate) fn acknowledged(world: &World) -> BTreeSet<String> {
                 sent.insert(request, id);
             }
             Record::Answered { request, status: 200, errcode: Some(0), .. } => {
-                acknowledged.extend(sent.remove(&request))
+                acknowledged.extend(sent.remove(&request));
             }
             _ => {}
         }

@@ -46,7 +46,7 @@ fn too_early(trace: &[String], sent: &BTreeMap<u16, Vec<String>>) -> Vec<String>
             _ => panic!("{line:?} is nothing that disk.c writes down"),
         }
     }
-    let left: usize = answers.values().map(|ids| ids.len()).sum();
+    let left: usize = answers.values().map(std::iter::ExactSizeIterator::len).sum();
     assert_eq!(left, 0, "answers that were not seen");
     early
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
 
 use crate::driver::Setup;
@@ -20,7 +21,7 @@ pub(crate) struct Wall {
 impl Wall {
     /// Compiles the library; the setup with it, and the clock.
     pub(crate) fn hang(setup: &Setup, history: &History) -> (Setup, Wall) {
-        let library = compiled(setup, SOURCE, "clock.so");
+        let library = compiled(setup.scratch(), SOURCE, "clock.so");
         let said = setup.scratch().join("clock-ahead");
         let file = File::create(&said).unwrap();
         let wall = Wall { file, history: history.clone(), ahead_ms: 0 };
@@ -42,9 +43,9 @@ impl Wall {
     }
 }
 
-/// Compiles a library that `LD_PRELOAD` can take; where it is.
-pub(crate) fn compiled(setup: &Setup, source: &str, name: &str) -> String {
-    let library = setup.scratch().join(name).to_str().unwrap().to_owned();
+/// Compiles a library that `LD_PRELOAD` can take into a folder; where it is.
+pub(crate) fn compiled(folder: &Path, source: &str, name: &str) -> String {
+    let library = folder.join(name).to_str().unwrap().to_owned();
     let compiled = Command::new("gcc")
         .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", &library, source, "-ldl"])
         .status()

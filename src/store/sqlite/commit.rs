@@ -54,9 +54,11 @@ impl Committer {
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
                 let error = Arc::new(error);
-                let failed = || match is_for_want_of_room(&error) {
-                    true => StoreError::Full,
-                    false => StoreError::Unavailable(Box::new(Arc::clone(&error))),
+                let failed = || {
+                    if is_for_want_of_room(&error) {
+                        return StoreError::Full;
+                    }
+                    StoreError::Unavailable(Box::new(Arc::clone(&error)))
                 };
                 let requests = batch.requests.iter().map(|_| Err(failed())).collect();
                 let units = batch.units.iter().map(|_| Err(failed())).collect();
