@@ -30,6 +30,7 @@ use tokio::time::timeout;
 
 use self::group::Running;
 use self::output::Output;
+use super::mask::Mask;
 use super::{Failure, Handler, Success};
 use crate::model::Claimed;
 use crate::secret::Secret;
@@ -41,6 +42,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer than its time-out an attempt can take until its processes have ended.
 const ENDING: Duration = Duration::from_secs(5);
+
+/// Variables whose values may be shown, though they can be set like secrets.
+const NO_SECRETS: &[&str] = &["HOME", "LANG", "PATH"];
 
 /// The settings of one.
 #[derive(Debug, Clone)]
@@ -62,6 +66,7 @@ pub struct Config {
 pub struct CommandHandler {
     config: Config,
     timeout: Duration,
+    mask: Mask,
 }
 
 /// How a program ended.
@@ -74,7 +79,9 @@ impl CommandHandler {
     /// A handler that lets the program run for so long.
     #[must_use]
     pub fn new(config: Config, timeout: Duration) -> CommandHandler {
-        CommandHandler { config, timeout }
+        let secret = |(name, _): &&(String, Secret)| !NO_SECRETS.contains(&name.as_str());
+        let mask = Mask::of(config.env.iter().filter(secret).map(|(_, value)| value.expose().as_bytes()));
+        CommandHandler { config, timeout, mask }
     }
 
     /// Starts the program. The file system may keep one waiting for that, so a thread that may wait does it.
@@ -117,7 +124,7 @@ impl Handler for CommandHandler {
     async fn handle(&self, delivery: &Claimed) -> Result<Success, Failure> {
         let mut running = self.start(delivery).await?;
         let (stdin, stdout, stderr) = running.pipes();
-        let mut output = Output::default();
+        let mut output = Output::new(&self.mask);
         let ended = {
             let mut talk = pin!(async { tokio::join!(feed(stdin, &delivery.event.body), output.read(stdout, stderr)) });
             let mut end = pin!(self.end(running));
