@@ -43,9 +43,6 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer than its time-out an attempt can take until its processes have ended.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Variables whose values may be shown, though they can be set like secrets.
-const NO_SECRETS: &[&str] = &["HOME", "LANG", "PATH"];
-
 /// The settings of one.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -79,8 +76,9 @@ impl CommandHandler {
     /// A handler that lets the program run for so long.
     #[must_use]
     pub fn new(config: Config, timeout: Duration) -> CommandHandler {
-        let secret = |(name, _): &&(String, Secret)| !NO_SECRETS.contains(&name.as_str());
-        let mask = Mask::of(config.env.iter().filter(secret).map(|(_, value)| value.expose().as_bytes()));
+        // What stands in the file itself is mostly a folder or an address, which a program may speak of.
+        let secrets = config.env.iter().map(|(_, value)| value).filter(|value| value.is_referred());
+        let mask = Mask::of(secrets.map(|value| value.expose().as_bytes()));
         CommandHandler { config, timeout, mask }
     }
 

@@ -12,7 +12,7 @@ const COOKIE: &str = "marked-cookie-of-the-sender";
 async fn a_function_that_panics_with_all_that_it_was_given_has_no_secret_to_tell() {
     let (told, mut said) = tokio::sync::mpsc::unbounded_channel();
     let register = move |registry: Registry| {
-        registry.on("odd", move |event: Event<Any>, cx: Context| {
+        registry.on_events("odd", &["*"], move |event: Event<Any>, cx: Context| {
             let told = told.clone();
             async move {
                 let all = format!("{event:?} {cx:?} {}", String::from_utf8_lossy(event.stored.headers.as_bytes()));
