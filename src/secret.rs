@@ -10,7 +10,10 @@ use thiserror::Error;
 
 /// A credential.
 #[derive(Clone)]
-pub struct Secret(SecretString);
+pub struct Secret {
+    value: SecretString,
+    referred: bool,
+}
 
 /// Why a secret could not be had. It never says the secret.
 #[derive(Debug, Error)]
@@ -36,7 +39,13 @@ impl Secret {
     /// Wraps a value.
     #[must_use]
     pub fn new(value: String) -> Secret {
-        Secret(value.into())
+        Secret { value: value.into(), referred: false }
+    }
+
+    /// Whether it was said where it is to be had, and not what it is.
+    #[must_use]
+    pub fn is_referred(&self) -> bool {
+        self.referred
     }
 
     /// Follows `env:NAME` and `file:PATH`; anything else is the value itself. A file's last line break is not part of it.
@@ -44,6 +53,7 @@ impl Secret {
     /// # Errors
     /// When the variable or file is not there, or there is nothing in it.
     pub fn resolve(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, SecretError> {
+        let referred = text.starts_with("env:") || text.starts_with("file:");
         let value = if let Some(name) = text.strip_prefix("env:") {
             env(name).ok_or_else(|| SecretError::NotSet(name.to_owned()))?
         } else if let Some(path) = text.strip_prefix("file:") {
@@ -57,13 +67,13 @@ impl Secret {
             let what = if text.is_empty() { "the secret" } else { text };
             return Err(SecretError::Empty(what.to_owned()));
         }
-        Ok(Secret::new(value))
+        Ok(Secret { referred, ..Secret::new(value) })
     }
 
     /// The value, for the one place that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.value.expose_secret()
     }
 }
 

@@ -3,13 +3,22 @@
 use super::section::Section;
 use super::value::{address, secret};
 use crate::admin::Config;
+use crate::contract::Token;
+use crate::secret::Secret;
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Config {
     let env = section.env();
     let mut config = Config::default();
     section.set("listen", &mut config.listen, address);
-    config.token = section.take("token", |value| secret(value, env));
+    config.token = section.take("token", |value| carried(secret(value, env)?));
     config
+}
+
+/// A credential that nobody could send would let nobody in.
+fn carried(secret: Secret) -> Result<Secret, String> {
+    let good = Token::parse(secret.expose()).is_some();
+    good.then_some(secret)
+        .ok_or_else(|| "it cannot stand in a header; it has to be visible ASCII, without spaces around it".to_owned())
 }
 
 #[cfg(test)]
@@ -40,5 +49,11 @@ mod tests {
             ["2:9: admin.token: the environment variable NOT_SET is not set"]
         );
         assert_eq!(wrong("[admin]\ntoken = \"\""), ["2:9: admin.token: the secret is empty"]);
+        for nobody_s in ["secret\\nline", "secret ", "s\u{e9}cret"] {
+            assert_eq!(
+                wrong(&format!("[admin]\ntoken = \"{nobody_s}\"")),
+                ["2:9: admin.token: it cannot stand in a header; it has to be visible ASCII, without spaces around it"]
+            );
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Connections: accepting, bounding and ending them, for both doors.
 //!
 //! It knows HTTP/1.1 and nothing of ours. What always holds (rulings 9 and 10): a connection is always accepted; over
-//! the cap the one that is idle for longest is closed, and where none is idle the new one is told so and closed; a
-//! head that does not come in time closes its connection; and a request's clock starts with the first byte of its
-//! head, before anything of it was understood.
+//! the cap the one is closed that has waited for a whole head for longest, and where all have requests the new one is
+//! told so and closed; a head that does not come in time closes its connection; and a request's clock starts with the
+//! first byte of its head, before anything of it was understood.
 
 mod slot;
 mod timed;
@@ -66,7 +66,7 @@ pub struct Limits {
 pub struct Meter {
     /// Those that are open now.
     pub open: Gauge,
-    /// Those over the cap, of which none was idle.
+    /// Those over the cap, when no other could be closed for them.
     pub turned_away: Counter,
 }
 
@@ -125,7 +125,7 @@ struct Door {
 }
 
 impl Door {
-    /// Whether there is room for one more, closing an idle one where that makes it.
+    /// Whether there is room for one more, closing one that has no request where that makes it.
     fn make_room(&self) -> bool {
         self.slots.len() < self.limits.connections || self.slots.close_idlest()
     }
@@ -153,6 +153,9 @@ async fn connection(door: Arc<Door>, slot: Arc<Slot>, stream: TcpStream, peer: S
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = told => {
+            if slot.is_cut() {
+                return;
+            }
             // What is in is still answered, but not for ever to one who does not read.
             connection.as_mut().graceful_shutdown();
             tokio::time::timeout(CLOSE_WITHIN, connection).await.unwrap_or(Ok(()))

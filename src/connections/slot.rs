@@ -1,11 +1,15 @@
 //! A connection's place under the cap, and what it is doing.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// How long a head may take before its connection can be closed for another. One that is in earnest comes in one piece.
+const HEAD_GRACE: Duration = Duration::from_millis(100);
 
 /// One connection: idle since when, or busy with a request that began when.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(super) struct Slot {
     /// Nanoseconds since `opened`, shifted left by two; the low bits are one of the states below.
     state: AtomicU64,
     close: Notify,
+    /// Whether it is to be closed in the middle of its head.
+    cut: AtomicBool,
 }
 
 const IDLE: u64 = 0;
@@ -28,7 +34,7 @@ impl Slot {
 
     fn get(&self) -> (u64, Instant) {
         let state = self.state.load(Ordering::Relaxed);
-        (state & 3, self.opened + std::time::Duration::from_nanos(state >> 2))
+        (state & 3, self.opened + Duration::from_nanos(state >> 2))
     }
 
     /// Bytes came in. The first one of a request starts its clock.
@@ -61,6 +67,11 @@ impl Slot {
     pub(super) async fn told_to_close(&self) {
         self.close.notified().await;
     }
+
+    /// Whether it is to be closed at once, since its head takes too long for so full a door.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed) && self.head_began().is_some()
+    }
 }
 
 /// All connections of a door.
@@ -86,7 +97,13 @@ impl Slots {
         let mut open = self.lock();
         open.next += 1;
         let number = open.next;
-        let slot = Slot { number, opened: Instant::now(), state: AtomicU64::new(IDLE), close: Notify::new() };
+        let slot = Slot {
+            number,
+            opened: Instant::now(),
+            state: AtomicU64::new(IDLE),
+            close: Notify::new(),
+            cut: AtomicBool::new(false),
+        };
         let slot = Arc::new(slot);
         open.slots.insert(number, Arc::clone(&slot));
         slot
@@ -96,17 +113,21 @@ impl Slots {
         self.lock().slots.remove(&slot.number);
     }
 
-    /// Tells the connection that is idle for longest to close; whether there was one.
+    /// Tells the connection to close that has waited for a whole head for longest, be it idle or be its head on its way;
+    /// whether there was one.
     ///
     /// It looks at all of them, which happens only at the cap.
     pub(super) fn close_idlest(&self) -> bool {
         let mut open = self.lock();
-        let idle = open.slots.values().filter_map(|slot| match slot.get() {
-            (IDLE, since) => Some((since, slot.number)),
+        let now = Instant::now();
+        let without_request = open.slots.values().filter_map(|slot| match slot.get() {
+            (state @ IDLE, since) => Some((since, slot.number, state)),
+            (state @ HEAD, since) if since + HEAD_GRACE <= now => Some((since, slot.number, state)),
             _ => None,
         });
-        let Some((_, number)) = idle.min() else { return false };
+        let Some((_, number, state)) = without_request.min() else { return false };
         if let Some(slot) = open.slots.remove(&number) {
+            slot.cut.store(state == HEAD, Ordering::Relaxed);
             slot.close.notify_one();
         }
         true
@@ -116,7 +137,6 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_is_idle_for_longest_goes_first_and_a_busy_one_never() {
@@ -132,8 +152,27 @@ mod tests {
         third.told_to_close().await;
         assert!(slots.close_idlest());
         second.told_to_close().await;
+        assert!(!slots.close_idlest(), "a head may take a moment");
+        assert_eq!(slots.len(), 1);
+        tokio::time::advance(HEAD_GRACE).await;
+        let busy = slots.open();
+        busy.read_something();
+        busy.head_is_complete();
+        assert!(!first.is_cut() && slots.close_idlest());
+        first.told_to_close().await;
+        assert!(first.is_cut(), "its head does not come");
+        tokio::time::advance(HEAD_GRACE).await;
         assert!(!slots.close_idlest(), "only a busy one is left");
         assert_eq!(slots.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_idle_when_it_was_told_may_finish_the_request_that_began_since() {
+        let slots = Slots::default();
+        let slot = slots.open();
+        assert!(slots.close_idlest());
+        slot.read_something();
+        assert!(!slot.is_cut());
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,6 +30,7 @@ use tokio::time::timeout;
 
 use self::group::Running;
 use self::output::Output;
+use super::mask::Mask;
 use super::{Failure, Handler, Success};
 use crate::model::Claimed;
 use crate::secret::Secret;
@@ -62,6 +63,7 @@ pub struct Config {
 pub struct CommandHandler {
     config: Config,
     timeout: Duration,
+    mask: Mask,
 }
 
 /// How a program ended.
@@ -74,7 +76,10 @@ impl CommandHandler {
     /// A handler that lets the program run for so long.
     #[must_use]
     pub fn new(config: Config, timeout: Duration) -> CommandHandler {
-        CommandHandler { config, timeout }
+        // What stands in the file itself is mostly a folder or an address, which a program may speak of.
+        let secrets = config.env.iter().map(|(_, value)| value).filter(|value| value.is_referred());
+        let mask = Mask::of(secrets.map(|value| value.expose().as_bytes()));
+        CommandHandler { config, timeout, mask }
     }
 
     /// Starts the program. The file system may keep one waiting for that, so a thread that may wait does it.
@@ -117,7 +122,7 @@ impl Handler for CommandHandler {
     async fn handle(&self, delivery: &Claimed) -> Result<Success, Failure> {
         let mut running = self.start(delivery).await?;
         let (stdin, stdout, stderr) = running.pipes();
-        let mut output = Output::default();
+        let mut output = Output::new(&self.mask);
         let ended = {
             let mut talk = pin!(async { tokio::join!(feed(stdin, &delivery.event.body), output.read(stdout, stderr)) });
             let mut end = pin!(self.end(running));

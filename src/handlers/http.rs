@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url, retry};
 
+use super::mask::Mask;
 use super::{Failure, FailureKind, Handler, Success, trace};
 use crate::clock::between;
 use crate::contract::Brand;
@@ -26,6 +27,8 @@ use crate::telemetry::with_causes;
 
 /// How much of an answer is read.
 const RESPONSE_MAX: usize = 4096;
+/// From how many characters on a part of a path is taken for a key, and not for a word.
+const KEY_MIN: usize = 16;
 /// How long connecting may take; the attempt as a whole has the handler's time-out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long reading the rest of an answer may hold up an attempt whose status is known.
@@ -51,6 +54,7 @@ pub struct Config {
 pub struct HttpHandler {
     config: Config,
     client: Client,
+    mask: Mask,
 }
 
 impl HttpHandler {
@@ -74,7 +78,9 @@ impl HttpHandler {
         if let Some(certificate) = config.client_certificate.clone() {
             builder = builder.identity(certificate.into_identity());
         }
-        Ok(HttpHandler { config, client: builder.build()? })
+        let (headers, keys) = (config.headers.iter().map(|(_, value)| value.as_bytes()), keys_in(&config.url));
+        let mask = Mask::of(headers.chain(keys.iter().map(String::as_bytes)));
+        Ok(HttpHandler { config, client: builder.build()?, mask })
     }
 
     fn headers(&self, delivery: &Claimed) -> HeaderMap {
@@ -119,7 +125,10 @@ impl Handler for HttpHandler {
             .await
             .map_err(|error| Failure::transient(with_causes(&error.without_url())))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        let response = tokio::time::timeout(RESPONSE_TIMEOUT, beginning(response)).await.unwrap_or_default();
+        let beginning = beginning(response, RESPONSE_MAX + self.mask.longest());
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, beginning).await.unwrap_or_default();
+        // A far end may show what it was sent.
+        let response = self.mask.applied(&response, RESPONSE_MAX);
         judge(status, retry_after, response)
     }
 }
@@ -165,13 +174,23 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(between(date(text(header::DATE)?)?, date(asked)?))
 }
 
-/// The beginning of an answer; the rest is not read.
-async fn beginning(mut response: Response) -> Bytes {
+/// What may be a key in an address: its path and query as a whole, values of the query, and long parts of the path.
+fn keys_in(url: &Url) -> Vec<String> {
+    let (path, query) = (url.path(), url.query().unwrap_or_default());
+    let values = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
+    let parts = path.split('/').filter(|part| part.len() >= KEY_MIN);
+    let mut keys = vec![format!("{path}?{query}"), path.to_owned()];
+    keys.extend(values.chain(parts).map(str::to_owned));
+    keys
+}
+
+/// So much of an answer at the most; the rest is not read.
+async fn beginning(mut response: Response, max: usize) -> Bytes {
     let mut beginning = BytesMut::new();
     while let Ok(Some(chunk)) = response.chunk().await {
-        let room = RESPONSE_MAX - beginning.len();
+        let room = max - beginning.len();
         beginning.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if beginning.len() == RESPONSE_MAX {
+        if beginning.len() == max {
             break;
         }
     }
@@ -201,6 +220,14 @@ mod tests {
         for status in [301, 302, 307, 400, 401, 403, 404, 405, 410, 413, 422] {
             check(status, Some(FailureKind::Permanent));
         }
+    }
+
+    #[test]
+    fn what_may_be_a_key_in_an_address_is_known() {
+        let keys = |url: &str| keys_in(&Url::parse(url).unwrap());
+        let expected = ["/T0/a-key-of-16-chars?b=key&c", "/T0/a-key-of-16-chars", "key", "a-key-of-16-chars"];
+        assert_eq!(keys("https://chat.example/T0/a-key-of-16-chars?b=key&c#d"), expected);
+        assert_eq!(keys("https://chat.example"), ["/?", "/"]);
     }
 
     #[test]

@@ -97,7 +97,8 @@ pub fn visible(text: &str) -> String {
 }
 
 /// Whether a character could move, hide or reorder what stands around it.
-fn is_hidden(character: char) -> bool {
+#[must_use]
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

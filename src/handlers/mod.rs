@@ -8,6 +8,7 @@ pub mod command;
 mod failure;
 pub mod http;
 pub mod log;
+mod mask;
 pub mod rust;
 mod trace;
 

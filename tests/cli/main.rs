@@ -17,6 +17,8 @@ mod logs;
 mod look;
 mod rejected;
 mod reload;
+mod secrets;
 mod send;
 mod serve;
+mod shown;
 mod tail;

@@ -55,39 +55,6 @@ async fn ruling_09_a_head_that_does_not_come_in_time_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn broken_framing_is_refused_and_a_good_request_is_served_after_it() {
-    let app = TestApp::with("").start().await;
-    let post = Post::new(Brand::Leiga, "Issue.Update");
-    let head = |framing: &str| post.head(0).replace("content-length: 0", framing);
-    let framings = [
-        "content-length: 5\r\ntransfer-encoding: chunked",
-        "content-length: 5\r\ncontent-length: 6",
-        "content-length: +5",
-        "content-length: -1",
-        "content-length: 99999999999999999999999",
-        "transfer-encoding: chunked\r\nx-bad header: 1",
-    ];
-    for framing in framings {
-        let answer = exchange(app.public, format!("{}{{}}", head(framing)).as_bytes()).await;
-        assert!(answer.as_ref().is_none_or(|answer| (400..500).contains(&answer.status)), "{framing}: {answer:?}");
-    }
-    for chunks in ["FFFFFFFFFFFFFFFFF\r\n{}", "2\r\n{}xx0\r\n\r\n", "zz\r\n"] {
-        let bytes = format!("{}{chunks}", head("transfer-encoding: chunked"));
-        let answer = exchange(app.public, bytes.as_bytes()).await;
-        assert!(answer.as_ref().is_none_or(|answer| answer.status == 400), "{chunks}: {answer:?}");
-    }
-    let many: String = (0..70).map(|n| format!("x-h{n}: 1\r\n")).collect();
-    for odd in [many, format!("x-long: {}\r\n", "x".repeat(20 << 10))] {
-        let bytes = post.head(2).replace("\r\n\r\n", &format!("\r\n{odd}\r\n")) + "{}";
-        let answer = exchange(app.public, bytes.as_bytes()).await.unwrap();
-        assert_eq!(answer.status, 431);
-    }
-    assert_eq!(kept(&app).await.events, 0);
-    app.send(post).await;
-    app.stop().await;
-}
-
-#[tokio::test]
 async fn a_request_that_is_cut_leaves_nothing() {
     let app = TestApp::with("").start().await;
     let post = Post::new(Brand::Leiga, "Issue.Update");

@@ -8,6 +8,7 @@
 mod documents;
 mod files;
 mod fixtures;
+mod reliability;
 mod rooms;
 mod rust;
 mod sizes;

@@ -3,6 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::handlers::mask::Mask;
+
 /// How much is kept of both outputs together, in bytes.
 const KEPT_MAX: usize = 4096;
 /// What stands between them.
@@ -11,46 +13,51 @@ const BETWEEN: &[u8] = b"\n--- standard error ---\n";
 const CHUNK: usize = 16 * 1024;
 
 /// The beginnings of both outputs.
-#[derive(Debug, Default)]
-pub(super) struct Output {
+#[derive(Debug)]
+pub(super) struct Output<'m> {
+    mask: &'m Mask,
     stdout: BytesMut,
     stderr: BytesMut,
 }
 
-impl Output {
+impl<'m> Output<'m> {
+    /// Nothing yet, of which nothing that is masked will be kept.
+    pub(super) fn new(mask: &'m Mask) -> Output<'m> {
+        Output { mask, stdout: BytesMut::new(), stderr: BytesMut::new() }
+    }
+
     /// Reads both to their ends. What was read is kept when this is dropped before.
     pub(super) async fn read(
         &mut self,
         stdout: Option<impl AsyncRead + Unpin>,
         stderr: Option<impl AsyncRead + Unpin>,
     ) {
-        tokio::join!(read(stdout, &mut self.stdout), read(stderr, &mut self.stderr));
+        let max = KEPT_MAX + self.mask.longest();
+        tokio::join!(read(stdout, &mut self.stdout, max), read(stderr, &mut self.stderr, max));
     }
 
     /// Both as one, at most [`KEPT_MAX`] long. Where there is too much of both, each has half.
     pub(super) fn into_response(self) -> Bytes {
-        let (mut stdout, mut stderr) = (self.stdout, self.stderr);
+        let [mut stdout, mut stderr] = [self.stdout, self.stderr].map(|kept| self.mask.applied(&kept, KEPT_MAX));
         if stderr.is_empty() {
-            return stdout.freeze();
+            return stdout;
         }
         if stdout.is_empty() {
-            return stderr.freeze();
+            return stderr;
         }
         let room = KEPT_MAX - BETWEEN.len();
         let (for_stdout, for_stderr) = (room - stderr.len().min(room / 2), room - stdout.len().min(room / 2));
         stdout.truncate(for_stdout);
         stderr.truncate(for_stderr);
-        stdout.extend_from_slice(BETWEEN);
-        stdout.extend_from_slice(&stderr);
-        stdout.freeze()
+        [stdout, Bytes::from_static(BETWEEN), stderr].concat().into()
     }
 }
 
-async fn read(pipe: Option<impl AsyncRead + Unpin>, kept: &mut BytesMut) {
+async fn read(pipe: Option<impl AsyncRead + Unpin>, kept: &mut BytesMut, max: usize) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = vec![0; CHUNK];
     while let Ok(length @ 1..) = pipe.read(&mut chunk).await {
-        let room = KEPT_MAX - kept.len();
+        let room = max - kept.len();
         kept.extend_from_slice(&chunk[..length.min(room)]);
     }
 }
@@ -62,8 +69,9 @@ mod tests {
     /// What is kept of outputs of so many bytes: how much of each.
     #[track_caller]
     fn check(stdout: usize, stderr: usize, expected: (usize, usize)) {
-        let output =
-            Output { stdout: "o".repeat(stdout).as_bytes().into(), stderr: "e".repeat(stderr).as_bytes().into() };
+        let (mask, bytes) =
+            (Mask::default(), |text: &str, length: usize| BytesMut::from(text.repeat(length).as_bytes()));
+        let output = Output { mask: &mask, stdout: bytes("o", stdout), stderr: bytes("e", stderr) };
         let response = output.into_response();
         assert!(response.len() <= KEPT_MAX, "{stdout} {stderr}: {}", response.len());
         let both = stdout > 0 && stderr > 0;
@@ -88,7 +96,8 @@ mod tests {
     #[tokio::test]
     async fn everything_is_read_and_the_beginning_kept() {
         let (stdout, stderr) = (vec![b'o'; 1 << 20], vec![b'e'; 3]);
-        let mut output = Output::default();
+        let mask = Mask::default();
+        let mut output = Output::new(&mask);
         let mut rest = stdout.as_slice();
         output.read(Some(&mut rest), Some(stderr.as_slice())).await;
         assert_eq!((rest.len(), output.stdout.len(), output.stderr.len()), (0, KEPT_MAX, 3));

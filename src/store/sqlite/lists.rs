@@ -170,8 +170,8 @@ fn range(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Option
     let mut last = last_position(connection)?;
     match query.start {
         Start::Newest => {}
-        Start::Before(position) => last = last.min(position.0 - 1),
-        Start::After(position) => first = first.max(position.0 + 1),
+        Start::Before(position) => last = last.min(position.0.saturating_sub(1)),
+        Start::After(position) => first = first.max(position.0.saturating_add(1)),
     }
     if let Some(since) = query.filter.since {
         first = first.max(first_since(connection, since)?);

@@ -183,8 +183,8 @@ pub(super) fn well_after(time: Timestamp) -> Timestamp {
 pub(super) fn bounds<Id>(start: Start<Id>, number: impl Fn(Id) -> i64) -> (i64, i64) {
     match start {
         Start::Newest => (0, i64::MAX),
-        Start::Before(id) => (0, number(id) - 1),
-        Start::After(id) => (number(id) + 1, i64::MAX),
+        Start::Before(id) => (0, number(id).saturating_sub(1)),
+        Start::After(id) => (number(id).saturating_add(1), i64::MAX),
     }
 }
 

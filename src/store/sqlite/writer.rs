@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -20,6 +21,10 @@ use crate::store::{Appended, Metrics, StoreError};
 const WAITING_MAX: usize = 4096;
 /// The most bytes of bodies that wait; more are turned away.
 const WAITING_BYTES_MAX: usize = 64 << 20;
+/// The longest that a request may have to wait, as far as can be told; who comes later is turned away at once. On a
+/// slow disk that is less than what may wait otherwise, which would all be stored too late to be acknowledged. The rest
+/// of the 2 s is for a body that came slowly, and for a checkpoint.
+const WAIT_MAX: Duration = Duration::from_millis(1200);
 /// The most requests in one commit.
 const BATCH_MAX: usize = 512;
 /// The most bytes of bodies in one commit, beside its first request.
@@ -47,6 +52,8 @@ struct Queue {
     bytes: usize,
     units: VecDeque<Box<dyn Unit>>,
     commits: u64,
+    /// How long a commit takes at present.
+    commit_takes: Duration,
     finish_checkpoint: bool,
     /// Those who wait until the log is emptied.
     empty_log: Vec<oneshot::Sender<bool>>,
@@ -112,7 +119,7 @@ impl Writer {
                 return Err(StoreError::Ended);
             }
             let bytes = accepted.body().len();
-            if queue.requests.len() >= WAITING_MAX || !queue.has_room_for(bytes) {
+            if queue.requests.len() >= WAITING_MAX || !queue.has_room_for(bytes) || !queue.has_time_for_one_more() {
                 return Err(StoreError::Busy);
             }
             queue.bytes += bytes;
@@ -222,8 +229,9 @@ impl Writer {
             let (requests, empty) = (batch.requests.len(), batch.is_empty());
             let began = Instant::now();
             let committed = committer.commit(batch);
+            let took = began.elapsed();
             if !empty {
-                self.shared.metrics.committed(requests, began.elapsed(), committed.is_ok());
+                self.shared.metrics.committed(requests, took, committed.is_ok());
             }
             if let Err(error) = &committed {
                 tracing::error!(error = %error, requests, "a commit failed");
@@ -234,6 +242,8 @@ impl Writer {
             let (finish, empty) = {
                 let mut queue = self.shared.lock();
                 queue.commits += 1;
+                // It rises at once and falls step by step.
+                queue.commit_takes = took.max((queue.commit_takes + took) / 2);
                 (std::mem::take(&mut queue.finish_checkpoint), std::mem::take(&mut queue.empty_log))
             };
             if finish {
@@ -315,6 +325,14 @@ impl Queue {
         self.bytes == 0 || self.bytes + bytes <= WAITING_BYTES_MAX
     }
 
+    /// Whether one more would be stored in time: after the commit under way and those before its own. What fits into the
+    /// next commit is always taken, so that it is found out again how long one takes.
+    fn has_time_for_one_more(&self) -> bool {
+        let before = (self.requests.len() / BATCH_MAX).max(self.bytes / BATCH_BYTES_MAX);
+        let commits = u32::try_from(before + 2).unwrap_or(u32::MAX);
+        before == 0 || self.commit_takes.saturating_mul(commits) <= WAIT_MAX
+    }
+
     fn take(&mut self) -> Batch {
         let mut requests = Vec::new();
         let mut bytes = 0;
@@ -365,6 +383,22 @@ mod tests {
         );
         assert!(!takes(&writer, &large).await);
         assert!(takes(&writer, &Bytes::from_static(b"{}")).await, "a small one still fits");
+    }
+
+    #[tokio::test]
+    async fn where_commits_take_long_fewer_wait_and_what_fits_into_the_next_one_always_may() {
+        let may_wait = async |commit_takes: Duration| {
+            let writer = Writer::new(Metrics::default());
+            writer.shared.lock().commit_takes = commit_takes;
+            let mut count = 0;
+            while takes(&writer, &Bytes::from_static(b"{}")).await {
+                count += 1;
+            }
+            count
+        };
+        assert_eq!(may_wait(Duration::from_millis(50)).await, WAITING_MAX);
+        assert_eq!(may_wait(Duration::from_millis(300)).await, 3 * BATCH_MAX);
+        assert_eq!(may_wait(Duration::from_secs(60)).await, BATCH_MAX);
     }
 
     #[test]

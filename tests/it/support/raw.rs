@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use workhook::contract::Brand;
 
@@ -114,7 +114,7 @@ pub(crate) async fn exchange(to: SocketAddr, bytes: &[u8]) -> Option<Answer> {
 }
 
 /// Reads one answer.
-pub(crate) async fn read(stream: &mut TcpStream) -> Option<Answer> {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut got = Vec::new();
     loop {
         if let Some(answer) = parse(&got) {

@@ -51,7 +51,8 @@ impl Authority {
         (CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap(), key)
     }
 
-    fn roots(&self) -> RootCertStore {
+    /// What trusts this one alone.
+    pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         roots
