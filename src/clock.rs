@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// Tells the time of day.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<AtomicI64>),
+    Runtime { start: Timestamp, since: Instant },
 }
 
 impl Clock {
@@ -31,6 +33,13 @@ impl Clock {
         Clock(Source::Manual(Arc::new(AtomicI64::new(start.as_millisecond()))))
     }
 
+    /// A clock that shows `start` now, and from here on goes with tokio's time, which a test can pause: then it goes as
+    /// the timers do.
+    #[must_use]
+    pub fn of_runtime(start: Timestamp) -> Clock {
+        Clock(Source::Runtime { start, since: Instant::now() })
+    }
+
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -38,10 +47,11 @@ impl Clock {
             #[expect(clippy::disallowed_methods, reason = "this is the door")]
             Source::System => Timestamp::now(),
             Source::Manual(millis) => Timestamp::from_millisecond(millis.load(Ordering::SeqCst)).unwrap_or_default(),
+            Source::Runtime { start, since } => later(*start, since.elapsed()),
         }
     }
 
-    /// Moves a manual clock; the system's clock is not moved.
+    /// Moves a manual clock; the others are not moved.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(millis) = &self.0 {
             millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
@@ -74,5 +84,14 @@ mod tests {
         assert_eq!(between(Timestamp::UNIX_EPOCH, copy.now()), Duration::from_secs(90));
         assert_eq!(between(copy.now(), Timestamp::UNIX_EPOCH), Duration::ZERO);
         assert_eq!(later(copy.now(), Duration::MAX), Timestamp::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_of_the_runtime_goes_as_its_timers_do() {
+        let start = Timestamp::from_second(1_700_000_000).unwrap();
+        let clock = Clock::of_runtime(start);
+        assert_eq!(clock.now(), start);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(clock.now(), later(start, Duration::from_secs(3600)));
     }
 }

@@ -22,10 +22,11 @@
 //! The rooms of this crate, from the top floor down; a room uses only rooms below it, and a test holds it to that:
 //! [`cli`], [`app`], [`config`]; then side by side [`ingest`], [`sender`], [`admin`] and [`dispatch`]; then
 //! [`handlers`] and [`store`]; [`routes`], [`model`], [`contract`]; and the leaves [`connections`], [`telemetry`],
-//! [`health`], [`clock`], [`secret`] and [`wake`]. `docs/architecture.md` has the map and what each room must not know.
+//! [`health`], [`clock`], [`chance`], [`secret`] and [`wake`]. `docs/architecture.md` has the map and what each room must not know.
 
 pub mod admin;
 pub mod app;
+pub mod chance;
 pub mod cli;
 pub mod clock;
 pub mod config;

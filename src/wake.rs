@@ -1,45 +1,61 @@
 //! Wake-ups: a hint that there is something to do. The store is the truth; a lost hint costs only time.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Notify;
 
 /// A hint with one kind of meaning, for any number of those who wait.
-#[derive(Debug, Clone)]
-pub struct Wake(watch::Sender<()>);
+#[derive(Debug, Clone, Default)]
+pub struct Wake(Arc<Hints>);
 
 /// One who waits. A hint that comes between two waits is not lost, and many hints are one.
 #[derive(Debug)]
-pub struct Sleeper(watch::Receiver<()>);
+pub struct Sleeper {
+    hints: Arc<Hints>,
+    /// How many hints there were when it was last woken.
+    seen: u64,
+}
+
+#[derive(Debug, Default)]
+struct Hints {
+    given: AtomicU64,
+    /// Wakes those who wait in the order in which they came.
+    waiting: Notify,
+}
 
 impl Wake {
     /// A hint that nobody waits for yet.
     #[must_use]
     pub fn new() -> Wake {
-        Wake(watch::Sender::new(()))
+        Wake::default()
     }
 
     /// Wakes everyone who waits, and whoever waits next.
     pub fn wake(&self) {
-        self.0.send_replace(());
+        self.0.given.fetch_add(1, Ordering::SeqCst);
+        self.0.waiting.notify_waiters();
     }
 
     /// Registers: every hint from here on is seen.
     #[must_use]
     pub fn sleeper(&self) -> Sleeper {
-        Sleeper(self.0.subscribe())
-    }
-}
-
-impl Default for Wake {
-    fn default() -> Wake {
-        Wake::new()
+        Sleeper { hints: Arc::clone(&self.0), seen: self.0.given.load(Ordering::SeqCst) }
     }
 }
 
 impl Sleeper {
     /// Waits for a hint. Cancel safe. For ever where nobody is left who could give one.
     pub async fn woken(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        loop {
+            // Made before the look, so that no hint falls between the two.
+            let woken = self.hints.waiting.notified();
+            let given = self.hints.given.load(Ordering::SeqCst);
+            if given != self.seen {
+                self.seen = given;
+                return;
+            }
+            woken.await;
         }
     }
 }

@@ -30,6 +30,7 @@ use tokio::sync::{Mutex, watch};
 use self::reload::Changeable;
 use self::threads::HandlerThreads;
 use crate::admin::{self, Admin};
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::contract::{Brand, WebhooksError};
@@ -207,7 +208,8 @@ impl App {
             clock: clock.clone(),
         });
         let threads = HandlerThreads::start()?;
-        let house = House { store, clock, wakes, health, handlers: threads.handle(), metrics, traces };
+        let chance = Chance::any();
+        let house = House { store, clock, chance, wakes, health, handlers: threads.handle(), metrics, traces };
         Ok(App { ingest, admin, house, upkeep, changeable, public, private, threads, welcome })
     }
 

@@ -34,6 +34,7 @@ pub(super) async fn attempt(
     }
     let (started_at, started) = (house.clock.now(), Instant::now());
     let result = tokio::select! {
+        biased;
         result = ask(house, consumer, claimed) => Some(result),
         () = cut.cancelled() => None,
     };
@@ -49,7 +50,7 @@ pub(super) async fn attempt(
                 FailureKind::Throttled { .. } => u32::try_from(claimed.epoch).unwrap_or(u32::MAX),
                 _ => claimed.allowed_attempt,
             };
-            let next = retry::after(retry, nth, failure.kind, &failure.message, at, fastrand::f64());
+            let next = retry::after(retry, nth, failure.kind, &failure.message, at, house.chance.fraction());
             (ended(failure.kind), next, (failure.status, failure.message, failure.response))
         }
         // Stopping the process is not the handler's failure, so it does not count (ruling 17).

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::{Consumer, House, Metrics, Policy};
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::contract::sample::accepted;
 use crate::handlers::{Failure, Handler, Success};
@@ -42,6 +43,7 @@ impl Bench {
         let house = House {
             store: Arc::new(SqliteStore::open(&config, &wakes).unwrap()),
             clock: Clock::manual(Timestamp::from_second(1_700_000_000).unwrap()),
+            chance: Chance::any(),
             wakes,
             health: Health::default(),
             handlers: Handle::current(),

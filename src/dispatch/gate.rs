@@ -123,7 +123,7 @@ impl Gate {
     }
 
     /// Takes note of what came of an attempt to deliver an event. The breaker, where it opened by it, with an event that
-    /// failed; not where all that failed were notices, which tell nothing of themselves.
+    /// failed; not where all that failed were notices, which tell nothing of themselves. `chance` is from 0 to 1.
     pub(super) fn end(
         &self,
         policy: &Policy,
@@ -131,6 +131,7 @@ impl Gate {
         event: &StoredEvent,
         came: Came<'_>,
         now: Timestamp,
+        chance: f64,
     ) -> Option<(OpenBreaker, EventId)> {
         let mut inside = self.lock();
         let before = inside.breaker.kept().cloned();
@@ -141,7 +142,7 @@ impl Gate {
                 Came::Failed(_) | Came::Throttled | Came::Nothing => {}
             }
         }
-        let change = inside.breaker.end(&policy.breaker, pass, came, now, fastrand::f64())?;
+        let change = inside.breaker.end(&policy.breaker, pass, came, now, chance)?;
         inside.changed = true;
         let failed = inside.failed.take();
         let (handler, after) = (&self.handler, inside.breaker.kept());

@@ -61,6 +61,7 @@ pub(super) async fn run(
         lanes.shorten_waits(&mut watch).await;
         let wait = lanes.step(&mut places, &attempts).await;
         tokio::select! {
+            biased;
             () = lanes.ends.stop.cancelled() => {}
             Ok(()) = consumer.changed() => {}
             () = sleeper.woken() => {}
@@ -198,7 +199,7 @@ impl Lanes {
         let consumer = self.consumer();
         let now = self.house.clock.now();
         if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
-            self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now);
+            self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now, self.house.chance.fraction());
             self.give_back(vec![claimed]).await;
             drop(place);
             self.freed.notify_one();
@@ -240,7 +241,8 @@ impl Lanes {
             },
             None => Came::Nothing,
         };
-        if let Some((open, event)) = self.gate.end(policy, pass, &claimed.event, came, settlement.at) {
+        let chance = self.house.chance.fraction();
+        if let Some((open, event)) = self.gate.end(policy, pass, &claimed.event, came, settlement.at, chance) {
             self.notices.breaker_open(event, &claimed.handler, &open);
         }
     }

@@ -3,7 +3,7 @@
 //! What always holds: there are never two loops of one handler. One that comes back while its old loop still settles
 //! attempts gets a new loop when that one has ended.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -27,15 +27,17 @@ pub(super) async fn run(
     ends: Ends,
 ) {
     tokio::select! {
+        biased;
         () = planned.cancelled() => {}
         () = ends.stop.cancelled() => return,
     }
     let stop = ends.stop.clone();
-    let mut loops = Loops { house, gates, notices, ends, running: HashMap::new(), tasks: JoinSet::new() };
+    let mut loops = Loops { house, gates, notices, ends, running: BTreeMap::new(), tasks: JoinSet::new() };
     while !stop.is_cancelled() {
         let in_force = Arc::clone(&consumers.borrow_and_update());
         loops.follow(&in_force);
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             Ok(()) = consumers.changed() => {}
             Some(ended) = loops.tasks.join_next_with_id() => loops.ended(ended),
@@ -51,7 +53,7 @@ struct Loops {
     gates: Gates,
     notices: Notices,
     ends: Ends,
-    running: HashMap<HandlerName, Running>,
+    running: BTreeMap<HandlerName, Running>,
     tasks: JoinSet<()>,
 }
 
@@ -90,7 +92,7 @@ impl Loops {
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         match ended {
             Ok((task, ())) => {
-                for (handler, _) in self.running.extract_if(|_, running| running.task == task) {
+                for (handler, _) in self.running.extract_if(.., |_, running| running.task == task) {
                     self.house.metrics.rest(&handler);
                 }
             }

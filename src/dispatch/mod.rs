@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::gate::Gates;
 use self::lanes::Ends;
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::handlers::Handler;
 use crate::health::Health;
@@ -77,6 +78,8 @@ pub struct House {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
+    /// What happens by chance: how long waits are.
+    pub chance: Chance,
     /// The hints that there is something to do.
     pub wakes: Wakes,
     /// Where it is said whether planning goes on.
@@ -121,6 +124,7 @@ async fn gates(house: &House, stop: &CancellationToken) -> Gates {
             }
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = tokio::time::sleep(PAUSE) => {}
         }

@@ -59,6 +59,7 @@ async fn append(store: Arc<dyn Store>, mut notices: mpsc::Receiver<Notice>, cut:
             }
             tracing::warn!(notice, error, "a notice waits until the store is available");
             tokio::select! {
+                biased;
                 () = cut.cancelled() => {}
                 () = tokio::time::sleep(PAUSE) => {}
             }

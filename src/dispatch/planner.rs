@@ -63,6 +63,7 @@ pub(super) async fn run(
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = sleeper.woken() => {}
             () = tokio::time::sleep(pause) => {}
@@ -178,6 +179,7 @@ fn delivery(event: &StoredEvent, consumer: &Consumer, dead: Option<String>) -> N
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
     use crate::clock::Clock;
     use crate::contract::sample::accepted;
     use crate::dispatch::{Metrics, Policy, notices};
@@ -214,6 +216,7 @@ mod tests {
         let house = House {
             store,
             clock: Clock::system(),
+            chance: Chance::any(),
             wakes,
             health: Health::default(),
             handlers: Handle::current(),

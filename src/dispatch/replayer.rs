@@ -4,7 +4,7 @@
 //! replay behind the events, all in one transaction. What always holds: it goes on from what is stored, so nothing is
 //! replayed twice; and a replay that was stopped makes nothing more.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Replays until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
 pub(super) async fn run(house: House, consumers: Consumers, stop: CancellationToken) {
     let mut sleeper = house.wakes.replays.sleeper();
-    let mut replayer = Replayer { house, consumers, buckets: HashMap::new() };
+    let mut replayer = Replayer { house, consumers, buckets: BTreeMap::new() };
     while !stop.is_cancelled() {
         let wait = match replayer.step().await {
             Ok(wait) => wait,
@@ -42,6 +42,7 @@ pub(super) async fn run(house: House, consumers: Consumers, stop: CancellationTo
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = sleeper.woken() => {}
             () = tokio::time::sleep(wait) => {}
@@ -53,7 +54,7 @@ struct Replayer {
     house: House,
     consumers: Consumers,
     /// How far the rates of those that run are used up.
-    buckets: HashMap<ReplayId, Bucket>,
+    buckets: BTreeMap<ReplayId, Bucket>,
 }
 
 impl Replayer {

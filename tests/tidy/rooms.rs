@@ -14,7 +14,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["changes"]),
     (2, &["model"]),
     (1, &["contract"]),
-    (0, &["connections", "telemetry", "health", "clock", "secret", "wake"]),
+    (0, &["connections", "telemetry", "health", "clock", "chance", "secret", "wake"]),
 ];
 
 /// On the top floor everybody may know everybody.

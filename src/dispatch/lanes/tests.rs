@@ -146,7 +146,7 @@ async fn what_was_claimed_while_the_breaker_opened_is_given_back_and_does_not_co
     let pass = gate.begin(&crm.policy, 1, now).remove(0);
     let query = EventQuery { limit: 1, ..EventQuery::default() };
     let event = bench.house.store.events(query).await.unwrap().items.remove(0).event;
-    assert!(gate.end(&crm.policy, pass, &event, Came::Failed("503"), now).is_some());
+    assert!(gate.end(&crm.policy, pass, &event, Came::Failed("503"), now, 0.5).is_some());
     // The loop had asked for leave just before.
     let places = worker.places.lock().await.take(8);
     worker.lanes.claim(&worker.lanes.consumer(), places, &worker.attempts).await;

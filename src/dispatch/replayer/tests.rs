@@ -20,7 +20,7 @@ fn replayer(bench: &Bench, consumers: &[Consumer]) -> Replayer {
     Replayer {
         house: bench.house.clone(),
         consumers: watch::channel(Arc::new(consumers.to_vec())).1,
-        buckets: HashMap::new(),
+        buckets: BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,303 @@
+//! A store in memory: what the trait means, said as plainly as it goes.
+//!
+//! It is what the simulation of dispatch runs on, and the conformance suite holds it to what every store promises about
+//! events and deliveries. It keeps nothing beyond the process, and it knows nothing of retention, of forgetting and of
+//! those who were turned away. What always holds: one method is one look at [`Kept`] under one lock.
+
+mod deliveries;
+mod events;
+mod interventions;
+mod lists;
+mod replays;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use workhook::contract::{Accepted, Key, Rejected};
+use workhook::model::{
+    DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
+    Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+};
+use workhook::store::{
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, Page,
+    PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
+    TokenUse,
+};
+use workhook::wake::Wakes;
+
+use self::deliveries::Delivery;
+use self::events::Event;
+
+/// Where a store lives: what survives the end of a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory(Arc<Mutex<Kept>>);
+
+/// Everything that is kept.
+#[derive(Debug, Default)]
+struct Kept {
+    events: BTreeMap<Position, Event>,
+    /// What repetitions are known by: the event, and until when.
+    keys: HashMap<Key, (Position, i64)>,
+    /// The last event that is planned, and the last that was made findable.
+    planned: i64,
+    catalogued: i64,
+    /// How often planning began at which event without getting beyond it.
+    stalled: (i64, u32),
+    deliveries: BTreeMap<DeliveryId, Delivery>,
+    /// Since when who is paused.
+    paused: BTreeMap<HandlerName, Timestamp>,
+    breakers: BTreeMap<HandlerName, OpenBreaker>,
+    /// Who ever had a delivery.
+    had: BTreeSet<HandlerName>,
+    replays: BTreeMap<ReplayId, Replay>,
+    last_replay: i64,
+    /// How many requests were rejected; nothing else is kept of them.
+    rejected: i64,
+}
+
+/// A store that one process has open.
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    memory: Memory,
+    wakes: Wakes,
+    /// How long an event is known by its id, in milliseconds.
+    remember_ms: i64,
+    closed: AtomicBool,
+}
+
+/// A time as it is kept, to the millisecond.
+fn kept(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap()
+}
+
+impl Memory {
+    /// Opens the store, as a new process does: what the one before it had claimed is due at once.
+    pub(crate) fn open(&self, wakes: &Wakes, remember_ms: i64) -> MemoryStore {
+        let memory = self.clone();
+        memory.look(Kept::recover);
+        MemoryStore { memory, wakes: wakes.clone(), remember_ms, closed: AtomicBool::new(false) }
+    }
+
+    fn look<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl MemoryStore {
+    fn look<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
+        if self.closed.load(Ordering::SeqCst) { Err(StoreError::Ended) } else { Ok(self.memory.look(work)) }
+    }
+
+    /// What it does not have.
+    fn without<T>(&self) -> Result<T, StoreError> {
+        self.look(|_| ())?;
+        Err(StoreError::Unavailable("a store in memory does without this".into()))
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError> {
+        let appended = self.look(|kept| kept.append(&accepted, self.remember_ms))?;
+        if matches!(appended, Appended::Stored { .. }) {
+            self.wakes.events.wake();
+        }
+        Ok(appended)
+    }
+
+    async fn start_planning(&self) -> Result<PlanStart, StoreError> {
+        self.look(Kept::start_planning)
+    }
+
+    async fn end_planning(&self) -> Result<(), StoreError> {
+        self.look(|kept| kept.stalled = (-1, 0))
+    }
+
+    async fn unplanned(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.look(|kept| kept.unplanned(limit))
+    }
+
+    async fn plan(&self, plans: Vec<Plan>, now: Timestamp) -> Result<(), StoreError> {
+        self.look(|kept| kept.plan(plans, now))?;
+        self.wakes.deliveries.wake();
+        Ok(())
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError> {
+        self.look(|kept| kept.claim(&request))
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
+        self.look(|kept| kept.settle(settlement))
+    }
+
+    async fn release(&self, claims: Vec<(DeliveryId, i64)>) -> Result<(), StoreError> {
+        self.look(|kept| kept.release(&claims))
+    }
+
+    async fn other_body(&self, id: EventId, number: u64) -> Result<Option<Bytes>, StoreError> {
+        self.look(|kept| kept.other_body(id, number))
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<EventRecord>, StoreError> {
+        self.look(|kept| kept.record(id))
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Page<EventRow>, StoreError> {
+        self.look(|kept| kept.list_events(&query))
+    }
+
+    async fn deliveries(&self, query: DeliveryQuery) -> Result<Page<DeliveryRecord>, StoreError> {
+        self.look(|kept| kept.list_deliveries(&query))
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.look(|kept| kept.delivery(id))
+    }
+
+    async fn handlers(&self) -> Result<Vec<HandlerRecord>, StoreError> {
+        self.look(|kept| kept.handlers())
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.look(|kept| kept.counts())
+    }
+
+    async fn retry(&self, ids: Vec<DeliveryId>, now: Timestamp) -> Result<u64, StoreError> {
+        let retried = self.look(|kept| kept.retry(&ids, now));
+        self.wakes.deliveries.wake();
+        retried
+    }
+
+    async fn cancel(&self, ids: Vec<DeliveryId>, reason: String, now: Timestamp) -> Result<u64, StoreError> {
+        let cancelled = self.look(|kept| kept.cancel(&ids, &reason, now));
+        self.wakes.deliveries.wake();
+        cancelled
+    }
+
+    async fn set_paused(&self, handler: HandlerName, paused: bool, now: Timestamp) -> Result<(), StoreError> {
+        let set = self.look(|kept| kept.set_paused(handler, paused, now));
+        self.wakes.deliveries.wake();
+        set
+    }
+
+    async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError> {
+        self.look(|kept| kept.keep_breaker(handler, breaker))
+    }
+
+    async fn replays(&self, limit: usize) -> Result<Vec<Replay>, StoreError> {
+        self.look(|kept| kept.replays.values().rev().take(limit).cloned().collect())
+    }
+
+    async fn replay(&self, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        self.look(|kept| kept.replays.get(&id).cloned())
+    }
+
+    async fn running_replays(&self) -> Result<Vec<Replay>, StoreError> {
+        let runs = |replay: &&Replay| replay.state == ReplayState::Running;
+        self.look(|kept| kept.replays.values().filter(runs).cloned().collect())
+    }
+
+    async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError> {
+        let started = self.look(|kept| kept.start_replay(new));
+        self.wakes.replays.wake();
+        started
+    }
+
+    async fn step_replay(
+        &self,
+        id: ReplayId,
+        step: ReplayStep,
+        through: Position,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.look(|kept| kept.step_replay(id, &step, through, now))?;
+        self.wakes.deliveries.wake();
+        Ok(())
+    }
+
+    async fn preview_replay(&self, step: ReplayStep) -> Result<u64, StoreError> {
+        self.look(|kept| kept.takers(&step).values().map(|takers| takers.len() as u64).sum())
+    }
+
+    async fn set_replay(&self, id: ReplayId, state: ReplayState, now: Timestamp) -> Result<bool, StoreError> {
+        let set = self.look(|kept| kept.set_replay(id, state, now));
+        self.wakes.replays.wake();
+        set
+    }
+
+    async fn catalogue(&self, limit: usize) -> Result<usize, StoreError> {
+        self.look(|kept| kept.catalogue(limit))
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.look(|_| ())
+    }
+
+    async fn failed(&self) -> StoreError {
+        std::future::pending().await
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    async fn reject(&self, _: Rejected) -> Result<RejectedId, StoreError> {
+        self.look(|kept| {
+            kept.rejected += 1;
+            RejectedId(kept.rejected)
+        })
+    }
+
+    async fn count_refusals(&self, _: Vec<RefusalCount>) -> Result<(), StoreError> {
+        self.without()
+    }
+
+    async fn rejected(&self, _: RejectedQuery) -> Result<Page<RejectedRow>, StoreError> {
+        self.look(|_| Page { items: Vec::new(), next: None })
+    }
+
+    async fn rejected_request(&self, _: RejectedId) -> Result<Option<RejectedRow>, StoreError> {
+        self.without()
+    }
+
+    async fn refusals(&self, _: usize) -> Result<Vec<RefusalCount>, StoreError> {
+        self.look(|_| Vec::new())
+    }
+
+    async fn token_uses(&self) -> Result<Vec<TokenUse>, StoreError> {
+        self.look(|_| Vec::new())
+    }
+
+    async fn rejected_became(&self, _: RejectedId, _: EventId, _: Timestamp) -> Result<(), StoreError> {
+        self.without()
+    }
+
+    async fn count_uses(&self, _: Vec<TokenUse>) -> Result<(), StoreError> {
+        self.without()
+    }
+
+    async fn prune(&self, _: PruneRequest) -> Result<Pruned, StoreError> {
+        self.without()
+    }
+
+    async fn tidy_keys(&self, _: Timestamp) -> Result<bool, StoreError> {
+        self.without()
+    }
+
+    async fn forget(&self, _: ForgetStep) -> Result<Forgotten, StoreError> {
+        self.without()
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        self.without()
+    }
+
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        self.without()
+    }
+}
