@@ -16,6 +16,8 @@ mod ingest;
 mod load;
 mod log;
 mod mistake;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod reader;
 mod restart;
 mod section;

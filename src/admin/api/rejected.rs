@@ -28,7 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListRejected {
+pub(super) struct ListRejected {
     /// How many at the most: 1 to 200, else 50.
     limit: Option<usize>,
     /// Only those before this one.
