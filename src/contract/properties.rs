@@ -98,7 +98,8 @@ fn accepted(accepted: &Accepted, headers: &HeaderMap, body: &Bytes) {
     }
     let read = Envelope::parse(body);
     assert!(read.is_ok() || accepted.name().is_test(), "what is accepted can be read: {body:?}");
-    let again = again(accepted.webhook(), accepted.headers(), body).expect("what was accepted is accepted again");
+    let again = again((accepted.webhook(), accepted.brand()), accepted.headers(), body)
+        .expect("what was accepted is accepted again");
     same(accepted, &again);
 }
 
@@ -108,12 +109,16 @@ fn rejected(rejected: &Rejected, headers: &HeaderMap, body: &Bytes) {
     assert!((1..=4 * SENTENCE_MAX).contains(&rejected.reason().len()) && !rejected.reason().contains(HUSH));
     let object: Result<Map<String, Value>, _> = serde_json::from_slice(body);
     assert!(object.is_err() || !rejected.reason().contains("body"), "{}", rejected.reason());
-    let again = again(rejected.webhook(), rejected.headers(), body);
+    let again = again((rejected.webhook(), rejected.brand()), rejected.headers(), body);
     assert_eq!(again.map(|_| ()), Err(StillRejected::Still(rejected.reason().to_owned())));
 }
 
-fn again(webhook: &WebhookName, headers: &KeptHeaders, body: &Bytes) -> Result<Accepted, StillRejected> {
-    let kept = KeptRequest { webhook: webhook.as_str(), headers, body: body.clone(), peer: None };
+fn again(
+    (webhook, brand): (&WebhookName, Brand),
+    headers: &KeptHeaders,
+    body: &Bytes,
+) -> Result<Accepted, StillRejected> {
+    let kept = KeptRequest { webhook: webhook.as_str(), brand, headers, body: body.clone(), peer: None };
     check_again(kept, &[], NOW, &WEBHOOKS)
 }
 
