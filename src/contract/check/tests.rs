@@ -28,6 +28,8 @@ fn what_it_is_about_is_decided_by_the_object_and_not_by_what_is_in_data() {
     let relation = br#"{"data":{"relationIssue":{"fromIssue":{"fromIssueId":3}}}}"#;
     assert_eq!(subject("RelationIssue.Delete", relation), Some(Subject::Issue("3".to_owned())));
     assert_eq!(subject("Sprint.Start", relation), None);
+    let half_a_pair = br#"{"data":{"\ud800":0,"issue":{"id":4,"\udc00":0}}}"#;
+    assert_eq!(subject("Issue.Update", half_a_pair), Some(Subject::Issue("4".to_owned())), "what the views read");
     for odd in
         ["{}", r#"{"data":{"issue":{"id":null}}}"#, r#"{"data":{"issue":{"id":[1]}}}"#, r#"{"data":{"issue":""}}"#]
     {
