@@ -104,13 +104,6 @@ fn quantity(value: Value<'_>, units: Units, example: &str, bounds: RangeInclusiv
     })
 }
 
-/// Whether a text is a quantity of some kind, or so many a second.
-pub(super) fn is_quantity(text: &str) -> bool {
-    let (number, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
-    let known = TIMES.iter().chain(SIZES).any(|(name, _)| *name == unit);
-    !number.is_empty() && (known || matches!(unit, "/s" | "/m" | "/h"))
-}
-
 /// In the largest unit in which it is a whole number.
 fn written(quantity: u64, units: Units) -> String {
     let (unit, factor) = units
