@@ -7,8 +7,9 @@ use crate::clock::Clock;
 
 /// A time is a point, read as it is written, or so long ago; anything else is a sentence.
 pub(crate) fn moment(text: &str) {
+    let read = filter::time(text);
     let now = Clock::system().now();
-    match filter::time(text) {
+    match read {
         Err(said) => assert!(said.len() < 200 && !said.contains(char::is_control)),
         Ok(time) => {
             assert_eq!(filter::time(&time.to_string()), Ok(time), "{text:?}");

@@ -120,6 +120,7 @@ fn millis(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::properties;
     use super::*;
     use proptest::prelude::*;
     use toml::de::DeValue;
@@ -183,6 +184,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_is_read_as_its_digits_and_its_unit_or_not_at_all(
+            digits in "[+-]?[0-9]{0,25}", unit in prop::sample::select(vec!["", "d", "h", "m", "s", "ms", "B", "KiB", "GB", "/s", "/h", " s"]),
+        ) {
+            properties::quantity(&format!("{digits}{unit}"));
+        }
+
         #[test]
         fn what_is_written_is_read_as_the_same(millis in 0..=u64::from(u32::MAX), bytes in 0..=usize::MAX) {
             let time = Duration::from_millis(millis);
