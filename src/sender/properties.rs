@@ -16,6 +16,8 @@ pub(crate) fn edit(edit: &str, body: &[u8]) {
     let Ok(edited) = draft.edited(&[parsed]) else { return };
     let edited: Value = serde_json::from_slice(&edited.body).expect("what was edited is JSON");
     let wanted = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    // The last digit of a long fraction is not kept.
+    let wanted: Value = serde_json::from_str(&wanted.to_string()).expect("what is written is JSON");
     let pointer: String =
         path.split('.').map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect();
     assert_eq!(edited.pointer(&pointer), Some(&wanted), "{edit:?}");
