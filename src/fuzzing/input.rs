@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The most headers that are read; hyper takes no more from the network.
-const HEADERS_MAX: usize = 100;
+/// The most headers that are read, as at the public door.
+const HEADERS_MAX: usize = 64;
 
 /// The first line as text, and what follows it.
 pub(super) fn line(bytes: &[u8]) -> (Cow<'_, str>, &[u8]) {
