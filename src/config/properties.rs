@@ -103,7 +103,12 @@ impl Texts {
             Toml::String(text) if stands_at(SECRETS) => self.secret.push(text.clone()),
             Toml::String(text) if stands_at(CONFIDED) => self.confided.push(text.clone()),
             Toml::String(text) => self.plain.push(text.clone()),
-            Toml::Array(items) => items.iter().for_each(|item| self.collect(item, path)),
+            Toml::Array(items) => {
+                // Which program it is, is no secret; what it is told may be one.
+                let program = items.first().filter(|_| path.last().is_some_and(|key| key == "command"));
+                self.plain.extend(program.and_then(Toml::as_str).map(str::to_owned));
+                items.iter().for_each(|item| self.collect(item, path));
+            }
             Toml::Table(table) => {
                 for (key, value) in table {
                     self.plain.push(key.clone());
