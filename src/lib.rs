@@ -33,6 +33,8 @@ pub mod config;
 pub mod connections;
 pub mod contract;
 pub mod dispatch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod handlers;
 pub mod health;
 pub mod ingest;

@@ -1,12 +1,17 @@
 //! Values that are never shown: they have no `Display`, and their `Debug` says nothing.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
+
+/// The largest file with a secret, in bytes: all authorities of a platform have room in it.
+const FILE_MAX: u64 = 1 << 20;
 
 /// A credential.
 #[derive(Clone)]
@@ -28,7 +33,7 @@ pub enum SecretError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// There is nothing in it.
     #[error("{0} is empty")]
@@ -58,7 +63,7 @@ impl Secret {
             env(name).ok_or_else(|| SecretError::NotSet(name.to_owned()))?
         } else if let Some(path) = text.strip_prefix("file:") {
             let unreadable = |source| SecretError::Unreadable { path: path.into(), source };
-            let text = std::fs::read_to_string(Path::new(path)).map_err(unreadable)?;
+            let text = read(Path::new(path)).map_err(unreadable)?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         } else {
             text.to_owned()
@@ -75,6 +80,14 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.value.expose_secret()
     }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    if File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)? as u64 > FILE_MAX {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {FILE_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 /// The hash of a credential, to compare others with in constant time, whatever their length.
@@ -127,6 +140,8 @@ mod tests {
         assert!(matches!(resolve("env:UNSET"), Err(SecretError::NotSet(name)) if name == "UNSET"));
         assert!(matches!(resolve("file:/no/such/file"), Err(SecretError::Unreadable { .. })));
         assert!(matches!(resolve(""), Err(SecretError::Empty(_))));
+        let endless = resolve("file:/dev/zero").unwrap_err().to_string();
+        assert_eq!(endless, "the file /dev/zero cannot be read: it is larger than 1048576 bytes");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "from-file\n").unwrap();
         assert_eq!(resolve(&format!("file:{}", file.path().display())).unwrap(), "from-file");

@@ -15,6 +15,8 @@ mod health;
 mod known;
 mod output;
 mod progress;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod rejected;
 mod replay;
 mod send;

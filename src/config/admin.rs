@@ -48,6 +48,10 @@ mod tests {
             wrong("[admin]\ntoken = \"env:NOT_SET\""),
             ["2:9: admin.token: the environment variable NOT_SET is not set"]
         );
+        assert_eq!(
+            wrong("[admin]\ntoken = \"env:NOT\\u001bSET\""),
+            ["2:9: admin.token: the environment variable NOT\\u{1b}SET is not set"]
+        );
         assert_eq!(wrong("[admin]\ntoken = \"\""), ["2:9: admin.token: the secret is empty"]);
         for nobody_s in ["secret\\nline", "secret ", "s\u{e9}cret"] {
             assert_eq!(

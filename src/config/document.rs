@@ -25,7 +25,10 @@ impl<'t> Document<'t> {
     pub(super) fn parse(name: &'t str, text: &'t str) -> Result<(Document<'t>, Vec<Mistake>), Vec<Mistake>> {
         // Some editors put a byte order mark first, which is no column of the first line.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (root, errors) = DeTable::parse_recoverable(text);
+        let (root, mut errors) = DeTable::parse_recoverable(text);
+        let mut is_first = true;
+        // Of those that the parser says no place of, the first one will do.
+        errors.retain(|error| error.span().is_some() || std::mem::take(&mut is_first));
         let document = Document { name, text, root: root.into_inner() };
         let readable = errors.iter().all(|error| error.message() == DUPLICATE);
         let mut mistakes: Vec<Mistake> = errors.iter().map(|error| document.syntax(error)).collect();
@@ -55,12 +58,24 @@ impl<'t> Document<'t> {
     }
 
     fn syntax(&self, error: &toml::de::Error) -> Mistake {
-        let place = error.span().map_or_else(|| Place::File(self.name.to_owned()), |span| self.place(&span));
+        let place = self.place(&error.span().unwrap_or_else(|| self.first_line_with(error.message())));
         let message = match error.span().and_then(|span| self.text.get(span)) {
             Some(key) if error.message() == DUPLICATE => format!("`{key}` is given twice; take one out"),
             _ => format!("not TOML: {}", error.message()),
         };
         Mistake { place, about: String::new(), message }
+    }
+
+    /// Where the parser says no place, as for what is nested too deeply: the first line with which it says so.
+    fn first_line_with(&self, message: &str) -> Range<usize> {
+        let is_without = |end: &usize| {
+            let (_, errors) = DeTable::parse_recoverable(&self.text[..*end]);
+            !errors.iter().any(|error| error.span().is_none() && error.message() == message)
+        };
+        let ends: Vec<_> = self.text.match_indices('\n').map(|(at, _)| at).chain([self.text.len()]).collect();
+        let line = ends.partition_point(is_without);
+        let start = line.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| end + 1);
+        start..start
     }
 }
 
@@ -109,6 +124,8 @@ mod tests {
                 "w.toml:2:1: not TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`",
             ],
         );
+        let deep = format!("a = 1\n{}b = 2\nc = 3", "b.".repeat(200));
+        check(&deep, &["w.toml:2:1: not TOML: recursion limit"]);
         check("a b = 1", &["w.toml:1:3: not TOML: key with no value, expected `=`"]);
     }
 

@@ -38,7 +38,8 @@ pub struct ConfigErrors(Vec<Mistake>);
 
 impl ConfigErrors {
     /// Takes the mistakes in any order. There is at least one.
-    pub(super) fn new(mut mistakes: Vec<Mistake>) -> ConfigErrors {
+    pub(super) fn new(mistakes: Vec<Mistake>) -> ConfigErrors {
+        let mut mistakes: Vec<_> = mistakes.into_iter().map(Mistake::on_one_line).collect();
         mistakes.sort();
         mistakes.dedup();
         ConfigErrors(mistakes)
@@ -53,7 +54,24 @@ impl ConfigErrors {
 
 impl From<Mistake> for ConfigErrors {
     fn from(mistake: Mistake) -> ConfigErrors {
-        ConfigErrors(vec![mistake])
+        ConfigErrors(vec![mistake.on_one_line()])
+    }
+}
+
+impl Mistake {
+    /// The same without what would steer a terminal: keys and names of variables may have it in them.
+    fn on_one_line(self) -> Mistake {
+        let plain = |text: String| match text.contains(char::is_control) {
+            true => {
+                text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect()
+            }
+            false => text,
+        };
+        let place = match self.place {
+            Place::Variable(name) => Place::Variable(plain(name)),
+            place => place,
+        };
+        Mistake { place, about: plain(self.about), message: plain(self.message) }
     }
 }
 

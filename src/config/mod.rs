@@ -16,6 +16,8 @@ mod ingest;
 mod load;
 mod log;
 mod mistake;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod reader;
 mod restart;
 mod section;
@@ -246,6 +248,11 @@ mod tests {
             "whatever = 1",
             "1:1: unknown key `whatever`; known are `[ingest]`, `[[webhook]]`, `[store]`, `[admin]`, \
                 `[log]`, `[traces]` and `[[handler]]`",
+        );
+        check(
+            "\"a\\u001b[2J\\n\" = 1",
+            "1:1: unknown key `a\\u{1b}[2J\\n`; known are `[ingest]`, `[[webhook]]`, `[store]`, `[admin]`, `[log]`, \
+                `[traces]` and `[[handler]]`",
         );
         check("ingest = 1", "1:10: `ingest` is one table, not a value; write [ingest]");
         check("[[ingest]]", "1:1: `ingest` is one table, not a list of tables; write [ingest]");

@@ -11,22 +11,35 @@ use reqwest::Url;
 use toml::de::DeValue;
 
 use super::mistake::Place;
-use super::units::{is_quantity, shown_duration};
+use super::units::shown_duration;
 use super::value::Value;
 
 /// The keys whose texts have no secret in them.
 const SHOWN: &[&str] = &[
     "admin.listen",
+    "handler.breaker.first",
+    "handler.breaker.max",
     "handler.events",
     "handler.exit_codes",
     "handler.folder",
     "handler.kind",
     "handler.name",
+    "handler.rate",
+    "handler.retry.first",
+    "handler.retry.max",
+    "handler.timeout",
+    "ingest.drain_delay",
+    "ingest.idle_timeout",
     "ingest.listen",
+    "ingest.max_body",
+    "ingest.max_in_flight",
     "ingest.path",
     "ingest.trusted_proxies",
     "log.format",
     "log.level",
+    "store.max_size",
+    "store.min_free",
+    "store.retention",
     "webhook.brand",
     "webhook.ids",
     "webhook.name",
@@ -101,7 +114,7 @@ fn text(key: &str, text: &str) -> String {
     // Where a secret is to be had is no secret.
     let reference = text.starts_with("env:") || text.starts_with("file:");
     let file = key == "store.url" && text.starts_with("sqlite:");
-    if file || text == OFF || SHOWN.contains(&key) || reference || is_quantity(text) {
+    if file || SHOWN.contains(&key) || reference {
         return text.to_owned();
     }
     // In the rest of an address there may be a key or a password.
@@ -189,5 +202,25 @@ mod tests {
         let token = config.settings.iter().find(|setting| setting.key == "admin.token").unwrap();
         assert_eq!(token.value.as_deref(), Some("…"));
         assert_eq!(token.origin, Some(Place::Variable("WORKHOOK__ADMIN__TOKEN".to_owned())));
+    }
+
+    #[test]
+    fn a_secret_that_looks_like_a_quantity_is_hidden_and_a_quantity_is_not() {
+        let text = "[admin]\ntoken = \"12345678s\"\n[[webhook]]\nname = \"a\"\ntokens = [\"8MiB\", \"off\"]\n\
+            [store]\nmax_size = \"off\"\nretention = \"9d\"\n\
+            [[handler]]\nname = \"b\"\nkind = \"log\"\nrate = \"5/s\"\nretry = { first = \"2s\" }\nbreaker = { max = \"3m\" }";
+        let config = Config::parse(Some(("w.toml", text)), &Env::default()).unwrap();
+        let shown =
+            |key: &str| config.settings.iter().find(|setting| setting.key == key).unwrap().value.clone().unwrap();
+        assert_eq!((shown("admin.token"), shown("webhook.a.tokens")), ("…".to_owned(), "[…, …]".to_owned()));
+        for (key, value) in [
+            ("store.max_size", "off"),
+            ("store.retention", "9d"),
+            ("handler.b.rate", "5/s"),
+            ("handler.b.retry.first", "2s"),
+            ("handler.b.breaker.max", "3m"),
+        ] {
+            assert_eq!(shown(key), value, "{key}");
+        }
     }
 }

@@ -104,13 +104,6 @@ fn quantity(value: Value<'_>, units: Units, example: &str, bounds: RangeInclusiv
     })
 }
 
-/// Whether a text is a quantity of some kind, or so many a second.
-pub(super) fn is_quantity(text: &str) -> bool {
-    let (number, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
-    let known = TIMES.iter().chain(SIZES).any(|(name, _)| *name == unit);
-    !number.is_empty() && (known || matches!(unit, "/s" | "/m" | "/h"))
-}
-
 /// In the largest unit in which it is a whole number.
 fn written(quantity: u64, units: Units) -> String {
     let (unit, factor) = units
@@ -127,6 +120,7 @@ fn millis(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::properties;
     use super::*;
     use proptest::prelude::*;
     use toml::de::DeValue;
@@ -190,6 +184,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_is_read_as_its_digits_and_its_unit_or_not_at_all(
+            digits in "[+-]?[0-9]{0,25}", unit in prop::sample::select(vec!["", "d", "h", "m", "s", "ms", "B", "KiB", "GB", "/s", "/h", " s"]),
+        ) {
+            properties::quantity(&format!("{digits}{unit}"));
+        }
+
         #[test]
         fn what_is_written_is_read_as_the_same(millis in 0..=u64::from(u32::MAX), bytes in 0..=usize::MAX) {
             let time = Duration::from_millis(millis);

@@ -19,6 +19,8 @@ const FIELDS: &[&str] = &["Event", "WebHook-ID", "Type", "Ts", "ID", "Retry-Num"
 pub struct KeptRequest<'a> {
     /// The configured webhook that its token was for.
     pub webhook: &'a str,
+    /// Whose headers it carried. They alone do not tell where nothing came but the token, which is not kept.
+    pub brand: Brand,
     /// Its headers less all credentials.
     pub headers: &'a KeptHeaders,
     /// Its body as it came.
@@ -58,8 +60,7 @@ pub fn check_again(
     received_at: Timestamp,
     webhooks: &Webhooks,
 ) -> Result<Accepted, StillRejected> {
-    let mut headers = kept.headers.to_map();
-    let brand = head::family(&headers).map_err(|refusal| StillRejected::Still(refusal.to_string()))?;
+    let (mut headers, brand) = (kept.headers.to_map(), kept.brand);
     for (name, value) in corrections {
         correct(&mut headers, brand, name, value)?;
     }
@@ -108,6 +109,7 @@ mod tests {
         let kept_headers = KeptHeaders::of(&headers(&own));
         let request = KeptRequest {
             webhook: std::str::from_utf8(name).unwrap(),
+            brand: Brand::Leiga,
             headers: &kept_headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
             peer: None,
@@ -138,6 +140,12 @@ mod tests {
         check(bad, &[("Retry-Num", "2")], "[]", Err("JSON"));
         let doubled: &[(&str, &[u8])] = &[("x-leiga-event", b"A.B"), ("x-leiga-event", b"C.D")];
         check(doubled, &[("Event", "C.D")], BODY, Ok((0, "C.D")));
+    }
+
+    #[test]
+    fn ruling_11_a_request_that_came_with_nothing_but_its_token_is_judged_as_before_and_can_be_corrected() {
+        check(&[], &[], BODY, Err("X-Leiga-Event is missing"));
+        check(&[], &[("Event", "Issue.Update")], BODY, Ok((0, "Issue.Update")));
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod json;
 mod kept;
 mod keys;
 mod objects;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod read;
 #[cfg(test)]
 pub(crate) mod sample;

@@ -88,20 +88,27 @@ fn not_an_object(text: &str) -> Option<&'static str> {
 
 fn skim_text(text: &str) -> Result<Skimmed, serde_json::Error> {
     let [body_type, date, tenant, data] = json::pick(text, ["type", "date", "tenant", "data"])?;
-    let [issue, sprint, relation] = inside(data, ["issue", "sprint", "relationIssue"]);
-    let [from] = inside(relation, ["fromIssue"]);
+    let [issue, sprint, relation] = inside(data, ["issue", "sprint", "relationIssue"])?;
+    let [from] = inside(relation, ["fromIssue"])?;
     Ok(Skimmed {
         body_type: body_type.and_then(|raw| serde_json::from_str(raw.get()).ok()),
         has_date: date.is_some_and(|raw| raw.get() != "null"),
-        tenant: id(inside(tenant, ["id"])),
-        issue: id(inside(issue, ["id"])),
-        sprint: id(inside(sprint, ["id"])),
-        from_issue: id(inside(from, ["fromIssueId"])),
+        tenant: id(inside(tenant, ["id"])?),
+        issue: id(inside(issue, ["id"])?),
+        sprint: id(inside(sprint, ["id"])?),
+        from_issue: id(inside(from, ["fromIssueId"])?),
     })
 }
 
-fn inside<'a, const N: usize>(raw: Option<&'a RawValue>, keys: [&str; N]) -> [Option<&'a RawValue>; N] {
-    raw.and_then(|raw| json::pick(raw.get(), keys).ok()).unwrap_or([None; N])
+/// The values of some keys of what may be an object. One with a key that has to be mended is an error, so that it is.
+fn inside<'a, const N: usize>(
+    raw: Option<&'a RawValue>,
+    keys: [&str; N],
+) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
+    match raw.map(RawValue::get) {
+        Some(object) if object.starts_with('{') => json::pick(object, keys),
+        _ => Ok([None; N]),
+    }
 }
 
 /// An id as text: a number, or the same in a string.

@@ -4,6 +4,8 @@
 //! webhook itself can take it from here. No redirect is followed and no attempt is repeated here. Only a proxy that the
 //! configuration names is used, and none that the environment does.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod proxy;
 mod tls;
 

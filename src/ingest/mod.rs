@@ -12,6 +12,8 @@ mod body;
 mod config;
 mod metrics;
 mod peer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod receive;
 mod rules;
 mod tally;

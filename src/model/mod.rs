@@ -10,6 +10,8 @@ mod filter;
 mod handler;
 mod ids;
 mod mention;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod replay;
 mod terms;
 

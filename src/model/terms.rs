@@ -1,6 +1,7 @@
 //! What an event is found by: its name, webhook, entity and people as opaque terms, and the words that people read.
 //!
-//! Each term is one run of letters and digits in lower case, so that whatever keeps them has only to tell them apart.
+//! Each term is one run of letters and digits in lower case, with the marks that some get by that, so that whatever
+//! keeps them has only to tell them apart.
 //! What always holds: what [`asked_terms`] makes of a filter is among the [`terms`] of every event that the filter
 //! means; time and outcome are not a matter of terms.
 

@@ -3,6 +3,8 @@
 //! Pure: it knows no store, no handler and no clock. What always holds: a route that says no names the clause that did.
 
 mod pattern;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod replay;
 
 pub use pattern::{Pattern, PatternError};

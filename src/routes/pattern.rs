@@ -121,6 +121,7 @@ impl fmt::Display for Pattern {
 
 #[cfg(test)]
 mod tests {
+    use super::super::properties;
     use super::*;
     use proptest::prelude::*;
 
@@ -138,10 +139,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_pattern_or_not_and_displays_as_itself(text in any::<String>()) {
-            if let Ok(pattern) = text.parse::<Pattern>() {
-                prop_assert_eq!(pattern.to_string().parse::<Pattern>().unwrap(), pattern);
-            }
+        fn any_text_is_a_pattern_or_not_and_a_pattern_matches_what_it_spells(
+            text in any::<String>(), near in "!?[*.A-Ca-c]{0,8}", name in "[A-Ca-c]{1,2}\\.[A-Ca-c]{1,2}",
+        ) {
+            properties::pattern(&text, &name);
+            properties::pattern(&near, &name);
         }
 
         #[test]

@@ -12,6 +12,8 @@ mod fixtures;
 mod inflict;
 mod load;
 mod pieces;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod recorded;
 mod redact;
 mod request;

@@ -85,6 +85,9 @@ impl Redaction {
                         self.texts.push((lower(&phone), format!("phone-{number}")));
                     }
                 }
+                // Whoever stands within a user, as a manager does, is known by it elsewhere.
+                let within = object.iter().filter(|(_, value)| value.is_object() || value.is_array());
+                within.for_each(|(key, value)| self.learn_value(brand, key, value));
             }
             Value::Object(object) => {
                 for (key, value) in object {
@@ -141,6 +144,7 @@ impl Redaction {
     fn replace(&self, brand: Brand, key: &str, value: &mut Value) {
         if is_user(key, value) {
             self.replace_user(brand, value);
+            self.replace_keys(value);
             return;
         }
         match value {
@@ -156,11 +160,20 @@ impl Redaction {
                     let number = self.number(brand, id, None, scalar(value));
                     *value = number.map_or_else(|| Value::from("redacted"), |number| person(number).into());
                 }
+                self.replace_keys(value);
             }
             Value::Array(values) => values.iter_mut().for_each(|value| self.replace(brand, key, value)),
             _ if of_user_id(key) => self.replace_id(brand, value),
             Value::String(text) => *text = self.text(text),
             _ => {}
+        }
+    }
+
+    /// Addresses that are keys. A name is none: it could be that of a field.
+    fn replace_keys(&self, value: &mut Value) {
+        if let Some(object) = value.as_object_mut().filter(|object| object.keys().any(|key| key.contains('@'))) {
+            let replaced = |key: String| if key.contains('@') { self.text(&key) } else { key };
+            *object = std::mem::take(object).into_iter().map(|(key, value)| (replaced(key), value)).collect();
         }
     }
 

@@ -5,7 +5,7 @@ use crate::tree;
 
 /// The rooms by floor. What is not in here is no room.
 const FLOORS: &[(u8, &[&str])] = &[
-    (TOP, &["main", "cli"]),
+    (TOP, &["main", "cli", "fuzzing"]),
     (8, &["app"]),
     (7, &["config"]),
     (6, &["ingest", "sender", "admin", "dispatch", "upkeep"]),

@@ -23,7 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListDeliveries {
+pub(super) struct ListDeliveries {
     /// How many at the most: 1 to 200, else 50.
     limit: Option<usize>,
     /// Only those before this one, the newest first.
@@ -47,7 +47,7 @@ struct ListDeliveries {
 }
 
 impl ListDeliveries {
-    fn query(self) -> Result<DeliveryQuery, Error> {
+    pub(super) fn query(self) -> Result<DeliveryQuery, Error> {
         let start = match (self.before, self.after) {
             (None, None) => Start::Newest,
             (Some(before), None) => Start::Before(DeliveryId(before)),

@@ -36,7 +36,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListEvents {
+pub(super) struct ListEvents {
     /// How many at the most: 1 to 200, else 50.
     limit: Option<usize>,
     /// Only those before this position, the newest first.
@@ -66,7 +66,7 @@ struct ListEvents {
 }
 
 impl ListEvents {
-    fn wait(&self) -> Result<Option<Duration>, Error> {
+    pub(super) fn wait(&self) -> Result<Option<Duration>, Error> {
         match (self.wait, self.after) {
             (None, _) => Ok(None),
             (Some(seconds @ ..=WAIT_MAX_SECONDS), Some(_)) => Ok(Some(Duration::from_secs(seconds))),
@@ -77,7 +77,7 @@ impl ListEvents {
         }
     }
 
-    fn query(self) -> Result<EventQuery, Error> {
+    pub(super) fn query(self) -> Result<EventQuery, Error> {
         let start = match (self.before, self.after) {
             (None, None) => Start::Newest,
             (Some(before), None) => Start::Before(Position(before)),

@@ -13,6 +13,8 @@ mod forget;
 mod handlers;
 mod health;
 mod openapi;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod rejected;
 mod replays;
 mod route;

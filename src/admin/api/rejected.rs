@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::events::download;
 use super::{Admin, Body, Error, Query, Route, limit, wire};
-use crate::contract::{KeptRequest, check_again};
+use crate::contract::{Brand, KeptRequest, check_again};
 use crate::model::RejectedId;
 use crate::store::{Appended, RejectedQuery, RejectedRow, Start};
 
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListRejected {
+pub(super) struct ListRejected {
     /// How many at the most: 1 to 200, else 50.
     limit: Option<usize>,
     /// Only those before this one.
@@ -66,7 +66,10 @@ async fn retry(
     if let Some((event, _)) = row.became {
         return Ok(Json(retried("duplicate", Some(event.to_string()))));
     }
-    let kept = KeptRequest { webhook: &row.webhook, headers: &row.headers, body: row.body.clone(), peer: row.peer };
+    let unknown = || Error::CannotBeDone(format!("brand {:?} is not known to this version", row.brand));
+    let brand = Brand::from_slug(&row.brand).ok_or_else(unknown)?;
+    let (webhook, headers) = (row.webhook.as_str(), &row.headers);
+    let kept = KeptRequest { webhook, brand, headers, body: row.body.clone(), peer: row.peer };
     let corrections: Vec<_> = asked.set.into_iter().collect();
     let accepted = check_again(kept, &corrections, admin.clock.now(), &admin.in_force().webhooks)
         .map_err(|still| Error::CannotBeDone(format!("still rejected: {still}")))?;

@@ -31,6 +31,14 @@ fn one_person_is_one_number_wherever_they_stand_and_also_before_they_are_known()
 }
 
 #[test]
+fn somebody_is_known_who_stands_within_a_user_and_an_address_is_replaced_in_a_key() {
+    let found = redacted(&[r#"{"user":{"id":1,"email":"jane@example.com","manager":{"email":"max@example.com"}},
+            "votes":{"jane@example.com":1,"name":2},"text":"ask max@example.com"}"#]);
+    assert_eq!(found[0]["votes"], serde_json::json!({ "person-1@example.invalid": 1, "name": 2 }));
+    assert_eq!(found[0]["text"], "ask person-2@example.invalid");
+}
+
+#[test]
 fn a_name_in_a_script_without_spaces_is_found_inside_a_text() {
     let found = redacted(&[r#"{"user":{"id":1,"name":"王伟"},"text":"请王伟看一下"}"#]);
     assert_eq!(found[0]["text"], "请Person 1看一下");

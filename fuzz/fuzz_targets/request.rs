@@ -1,0 +1,4 @@
+//! `workhook::fuzzing::request`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| workhook::fuzzing::request(bytes));
