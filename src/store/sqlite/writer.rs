@@ -21,9 +21,7 @@ use crate::store::{Appended, Metrics, StoreError};
 const WAITING_MAX: usize = 4096;
 /// The most bytes of bodies that wait; more are turned away.
 const WAITING_BYTES_MAX: usize = 64 << 20;
-/// The longest that a request may have to wait, as far as can be told; who comes later is turned away at once. On a
-/// slow disk that is less than what may wait otherwise, which would all be stored too late to be acknowledged. The rest
-/// of the 2 s is for a body that came slowly, and for a checkpoint.
+/// The longest that a request may have to wait, as far as can be told. The rest of 2 s is for its body and checkpoints.
 const WAIT_MAX: Duration = Duration::from_millis(1200);
 /// The most requests in one commit.
 const BATCH_MAX: usize = 512;
