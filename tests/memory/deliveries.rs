@@ -13,7 +13,7 @@ use workhook::model::{
     Attempt, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ended, HandlerName, NewDelivery, NextStep, Outcome,
     Position, ReplayId, Settlement,
 };
-use workhook::store::{ClaimRequest, Claims, Settled};
+use workhook::store::{ClaimRequest, Claims, LongestWaits, Settled};
 
 use super::{Kept, kept};
 
@@ -96,6 +96,23 @@ impl Kept {
 
     pub(super) fn is_head(&self, id: DeliveryId) -> bool {
         self.heads(&self.deliveries[&id].handler).any(|head| head == id)
+    }
+
+    pub(super) fn shorten_waits(&mut self, longest: &LongestWaits) -> usize {
+        let mut changed = 0;
+        for id in self.heads(&longest.handler).collect::<Vec<_>>() {
+            let Some(delivery) = self.deliveries.get_mut(&id) else { continue };
+            let latest = match (delivery.claimed, delivery.epoch) {
+                (true, _) => kept(later(longest.now, longest.lease)),
+                (false, 0) => kept(longest.now),
+                (false, _) => kept(later(longest.now, longest.retry)),
+            };
+            if delivery.ready_at > latest {
+                delivery.ready_at = latest;
+                changed += 1;
+            }
+        }
+        changed
     }
 
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Claims {

@@ -23,8 +23,8 @@ use workhook::model::{
     Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 use workhook::store::{
-    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, Page,
-    PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, LongestWaits,
+    Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
     TokenUse,
 };
 use workhook::wake::Wakes;
@@ -129,6 +129,10 @@ impl Store for MemoryStore {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError> {
         self.look(|kept| kept.claim(&request))
+    }
+
+    async fn shorten_waits(&self, longest: LongestWaits) -> Result<usize, StoreError> {
+        self.look(|kept| kept.shorten_waits(&longest))
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {

@@ -17,8 +17,8 @@ use workhook::model::{
     Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 use workhook::store::{
-    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, Page,
-    PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, LongestWaits,
+    Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
     TokenUse,
 };
 
@@ -133,6 +133,16 @@ impl Store for Watched {
             let line = || format!("{handler}: claims {:?}, the next at {:?}", ids(), claims.next_at.map(millis));
             own.note(line, |inside, at| inside.judge.claims(&handler, &claims.claimed, asked, at));
             Ok(claims)
+        })
+        .await
+    }
+
+    async fn shorten_waits(&self, longest: LongestWaits) -> Result<usize, StoreError> {
+        let own = self.clone();
+        self.through(async move {
+            let shortened = own.store.shorten_waits(longest).await?;
+            own.note(|| format!("{shortened} waits are shorter"), |_, _| {});
+            Ok(shortened)
         })
         .await
     }
