@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::append;
 use super::keys::{Keys, Mark};
-use super::writer::{Batch, Request, Unit};
+use super::queue::{Batch, Request, Unit};
 use crate::store::{Appended, StoreError};
 use crate::wake::Wakes;
 

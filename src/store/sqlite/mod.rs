@@ -19,6 +19,7 @@ mod lists;
 mod open;
 #[cfg(test)]
 mod plans;
+mod queue;
 mod read;
 mod replays;
 mod rows;

@@ -3,10 +3,8 @@
 //! There is no timer: a batch is whatever arrived while the commit before it ran (ruling 24). Requests come first in
 //! a batch, other units after them. How a batch is written is in commit.rs.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -14,19 +12,10 @@ use tokio::time::Instant;
 
 use super::checkpoint::{self, Untrustworthy};
 use super::commit::{Committer, is_untrustworthy};
+use super::queue::{Batch, Queue, Request, Unit};
 use crate::contract::Accepted;
 use crate::store::{Appended, Metrics, StoreError};
 
-/// The most requests that wait; more are turned away.
-const WAITING_MAX: usize = 4096;
-/// The most bytes of bodies that wait; more are turned away.
-const WAITING_BYTES_MAX: usize = 64 << 20;
-/// The longest that a request may have to wait, as far as can be told. The rest of 2 s is for its body and checkpoints.
-const WAIT_MAX: Duration = Duration::from_millis(1200);
-/// The most requests in one commit.
-const BATCH_MAX: usize = 512;
-/// The most bytes of bodies in one commit, beside its first request.
-const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The most other units that wait; who comes later waits for a place.
 const UNITS_MAX: usize = 256;
 
@@ -42,34 +31,6 @@ struct Shared {
     arrived: Condvar,
     failed: watch::Sender<bool>,
     metrics: Metrics,
-}
-
-#[derive(Default)]
-struct Queue {
-    requests: VecDeque<Request>,
-    bytes: usize,
-    units: VecDeque<Box<dyn Unit>>,
-    commits: u64,
-    /// How long a commit takes at present.
-    commit_takes: Duration,
-    finish_checkpoint: bool,
-    /// Those who wait until the log is emptied.
-    empty_log: Vec<oneshot::Sender<bool>>,
-    closed: bool,
-}
-
-/// A request that waits to be stored.
-pub(super) struct Request {
-    pub(super) accepted: Accepted,
-    pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
-}
-
-/// Something to write that is not a request. It may be run again, after a rollback.
-pub(super) trait Unit: Send {
-    /// How many bytes it holds, where they count.
-    fn bytes(&self) -> usize;
-    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
-    fn reply(self: Box<Self>, result: Result<(), StoreError>);
 }
 
 struct Call<F, T> {
@@ -117,7 +78,7 @@ impl Writer {
                 return Err(StoreError::Ended);
             }
             let bytes = accepted.body().len();
-            if queue.requests.len() >= WAITING_MAX || !queue.has_room_for(bytes) || !queue.has_time_for_one_more() {
+            if !queue.takes(bytes) {
                 return Err(StoreError::Busy);
             }
             queue.bytes += bytes;
@@ -300,60 +261,15 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// What is written in one commit.
-pub(super) struct Batch {
-    pub(super) requests: Vec<Request>,
-    pub(super) units: Vec<Box<dyn Unit>>,
-}
-
-impl Batch {
-    pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.units.is_empty()
-    }
-}
-
-impl Queue {
-    fn has_work(&self) -> bool {
-        let of_log = self.finish_checkpoint || !self.empty_log.is_empty();
-        !self.requests.is_empty() || !self.units.is_empty() || of_log
-    }
-
-    /// Whether so many bytes may wait as well; what waits alone may be of any size.
-    fn has_room_for(&self, bytes: usize) -> bool {
-        self.bytes == 0 || self.bytes + bytes <= WAITING_BYTES_MAX
-    }
-
-    /// Whether one more would be stored in time: after the commit under way and those before its own. What fits into the
-    /// next commit is always taken, so that it is found out again how long one takes.
-    fn has_time_for_one_more(&self) -> bool {
-        let before = (self.requests.len() / BATCH_MAX).max(self.bytes / BATCH_BYTES_MAX);
-        let commits = u32::try_from(before + 2).unwrap_or(u32::MAX);
-        before == 0 || self.commit_takes.saturating_mul(commits) <= WAIT_MAX
-    }
-
-    fn take(&mut self) -> Batch {
-        let mut requests = Vec::new();
-        let mut bytes = 0;
-        while let Some(request) = self.requests.front() {
-            let len = request.accepted.body().len();
-            if requests.len() == BATCH_MAX || (bytes + len > BATCH_BYTES_MAX && !requests.is_empty()) {
-                break;
-            }
-            bytes += len;
-            self.bytes -= len;
-            requests.extend(self.requests.pop_front());
-        }
-        let units: Vec<Box<dyn Unit>> = self.units.drain(..).collect();
-        self.bytes -= units.iter().map(|unit| unit.bytes()).sum::<usize>();
-        Batch { requests, units }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::super::queue::{BATCH_MAX, WAITING_BYTES_MAX, WAITING_MAX};
     use super::*;
     use crate::contract::sample::accepted;
-    use bytes::Bytes;
 
     /// Hands a request to a writer that nobody runs; whether it took it.
     async fn takes(writer: &Writer, body: &Bytes) -> bool {
@@ -397,18 +313,5 @@ mod tests {
         assert_eq!(may_wait(Duration::from_millis(50)).await, WAITING_MAX);
         assert_eq!(may_wait(Duration::from_millis(300)).await, 3 * BATCH_MAX);
         assert_eq!(may_wait(Duration::from_secs(60)).await, BATCH_MAX);
-    }
-
-    #[test]
-    fn a_batch_is_bounded_and_a_request_larger_than_that_goes_alone() {
-        let mut queue = Queue::default();
-        let large = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(BATCH_BYTES_MAX)));
-        for body in [large, Bytes::from_static(b"{}"), Bytes::from_static(b"{}")] {
-            queue.bytes += body.len();
-            queue.requests.push_back(Request { accepted: accepted(body), reply: oneshot::channel().0 });
-        }
-        assert_eq!(queue.take().requests.len(), 1);
-        assert_eq!(queue.take().requests.len(), 2);
-        assert_eq!(queue.bytes, 0);
     }
 }

@@ -137,7 +137,7 @@ static void each(const char *in, void (*what)(const char *path, const char *name
   char path[PATH];
   DIR *list = opendir(in);
   for (struct dirent *entry; list && (entry = readdir(list));) {
-    snprintf(path, sizeof path, "%s/%s", in, entry->d_name);
+    if (snprintf(path, sizeof path, "%s/%s", in, entry->d_name) >= PATH) abort();
     if (entry->d_type == DT_REG) what(path, entry->d_name);
   }
   if (list) closedir(list);
