@@ -18,7 +18,7 @@ use workhook::store::{Appended, ClaimRequest, Store};
 pub(crate) const TOKEN: &str = "a-token-for-the-load";
 /// How many events are stored, planned and settled at one time.
 const BATCH: u64 = 512;
-/// How many issues and how many people the events are of.
+/// How many issues, as many sprints, and how many people the events are of.
 const ISSUES: u64 = 5000;
 const PEOPLE: u64 = 200;
 
@@ -191,6 +191,9 @@ impl Sender {
         if body["data"]["issue"].is_object() {
             body["data"]["issue"]["id"] = (n % ISSUES).into();
             body["data"]["issue"]["summary"] = format!("Login fails on machine {}", n % 977).into();
+        }
+        if body["data"]["sprint"].is_object() {
+            body["data"]["sprint"]["id"] = (n % ISSUES).into();
         }
         let head = RawHead { path: None, headers: &headers, received_at, peer: None };
         let raw = RawRequest { head, body: body.to_string().into() };

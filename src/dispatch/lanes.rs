@@ -58,7 +58,7 @@ pub(super) async fn run(
     let attempts = TaskTracker::new();
     let mut watch = Watch::default();
     while !lanes.ends.stop.is_cancelled() {
-        lanes.shorten_waits(&mut watch).await;
+        lanes.look_at_waits(&mut watch).await;
         let wait = lanes.step(&mut places, &attempts).await;
         tokio::select! {
             biased;
@@ -118,21 +118,22 @@ impl Lanes {
     }
 
     /// Where the clock was set back, lets nothing wait for a time that has become far away.
-    async fn shorten_waits(&self, watch: &mut Watch) {
-        let now = self.house.clock.now();
-        if !watch.look(now) {
-            return;
+    async fn look_at_waits(&self, watch: &mut Watch) {
+        if watch.look(self.house.clock.now()) && self.shorten_waits().await.is_none() {
+            *watch = Watch::default();
         }
-        let consumer = self.consumer();
+    }
+
+    /// Lets nothing wait for longer than it may; how much did, `None` where the store failed.
+    async fn shorten_waits(&self) -> Option<usize> {
+        let (now, consumer) = (self.house.clock.now(), self.consumer());
         let (handler, retry) = (consumer.name.clone(), consumer.policy.retry.max);
         let longest = LongestWaits { handler, now, retry, lease: lease(&consumer) };
-        match self.house.store.shorten_waits(longest).await {
-            Ok(0) => {}
-            Ok(deliveries) => {
-                tracing::warn!(handler = %consumer.name, deliveries, "deliveries would have waited for longer than they may, as after a clock is set back; they are due sooner");
-            }
-            Err(_) => *watch = Watch::default(),
+        let deliveries = self.house.store.shorten_waits(longest).await.ok()?;
+        if deliveries > 0 {
+            tracing::warn!(handler = %consumer.name, deliveries, "deliveries would have waited for longer than they may, as after a clock is set back; they are due sooner");
         }
+        Some(deliveries)
     }
 
     /// Keeps what changed of the breaker, and claims what may begin; how long to wait for the next.
@@ -143,7 +144,13 @@ impl Lanes {
         let mut free = places.take(consumer.policy.concurrency);
         let leave = self.gate.leave(&consumer.policy, free.len(), self.house.clock.now());
         free.truncate(leave.limit);
-        let (claimed, next) = if free.is_empty() { (0, None) } else { self.claim(&consumer, free, attempts).await };
+        let (claimed, mut next) = if free.is_empty() { (0, None) } else { self.claim(&consumer, free, attempts).await };
+        // The clock may have been ahead for so short a time that nobody looked while it was.
+        let longest = consumer.policy.retry.max.max(lease(&consumer));
+        if next.is_some_and(|next| next > longest) && self.shorten_waits().await.is_some_and(|shortened| shortened > 0)
+        {
+            next = Some(Duration::ZERO);
+        }
         // Where fewer were due than might begin, more leave is not what is missing.
         let again = leave.again.filter(|_| claimed == leave.limit);
         [again, next].into_iter().flatten().fold(POLL, Duration::min)

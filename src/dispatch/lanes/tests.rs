@@ -1,5 +1,6 @@
 //! Lanes by hand: each step is taken by the test, and time passes only between steps.
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::super::bench::{Bench, FarEnd};
@@ -7,6 +8,7 @@ use super::super::gate::Gates;
 use super::super::notices;
 use super::super::{BreakerPolicy, Policy, Rate};
 use super::*;
+use crate::clock::Clock;
 use crate::handlers::Failure;
 use crate::model::DeliveryState;
 use crate::store::EventQuery;
@@ -64,6 +66,18 @@ async fn pass(bench: &Bench, workers: &[&Worker], time: Duration) {
         }
         clock.advance(wait.max(Duration::from_millis(1)));
     }
+}
+
+#[tokio::test]
+async fn what_was_planned_while_the_clock_was_ahead_is_due_though_nobody_saw_it_set_back() {
+    let far_end = Arc::new(FarEnd::default());
+    let consumer = far_end.consumer("crm", Policy::default());
+    let mut bench = Bench::with_issues(1, std::slice::from_ref(&consumer)).await;
+    bench.house.clock = Clock::manual(Timestamp::from_second(1_700_000_000).unwrap() - HOUR * 10);
+    let worker = Worker::new(&bench, &consumer, &far_end, &Gates::default());
+    assert_eq!(worker.lanes.step(&mut *worker.places.lock().await, &worker.attempts).await, Duration::ZERO);
+    worker.work().await;
+    assert_eq!((far_end.asked(), bench.count(&consumer, DeliveryState::Delivered).await), (1, 1));
 }
 
 #[tokio::test]
