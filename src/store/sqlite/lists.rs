@@ -14,7 +14,7 @@ use crate::model::{DeliveryState, EventFilter, EventOutcome, Position, StoredEve
 use crate::store::{EventQuery, EventRow, Page, Start};
 
 /// How many events are looked at for one page, where an index says which.
-const LOOKED_AT: usize = 2000;
+const LOOKED_AT: usize = 1000;
 /// How many of those that cannot be found by their terms yet, and have to be read.
 const READ: usize = 500;
 
