@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::answer::read_acknowledgement;
 use super::process;
 use super::request::Request;
 
-const ACKNOWLEDGED: &[u8] = br#"{"errcode":0}"#;
 /// How long the last answers may take after the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -115,7 +114,7 @@ async fn connection(mut stream: TcpStream, mut request: Request, numbers: Arc<At
         let mut began = Instant::now();
         while began < times.end {
             stream.write_all(request.numbered(numbers.fetch_add(1, Ordering::Relaxed))).await?;
-            acknowledgement(&mut stream, &mut buffer).await?;
+            read_acknowledgement(&mut stream, &mut buffer).await?;
             let ended = Instant::now();
             loaded.acknowledged += 1;
             if ended >= times.start {
@@ -132,36 +131,4 @@ async fn connection(mut stream: TcpStream, mut request: Request, numbers: Arc<At
         Err(_) => loaded.failures.push(format!("no answer within {PATIENCE:?} of the end")),
     }
     loaded
-}
-
-/// Reads one answer to its last byte.
-async fn acknowledgement(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
-    let mut filled = 0;
-    loop {
-        let read = stream.read(&mut buffer[filled..]).await?;
-        filled += read;
-        let answer = &buffer[..filled];
-        let shown = || String::from_utf8_lossy(answer).into_owned();
-        if read == 0 {
-            bail!("the connection ended, or the answer is too long, after {:?}", shown());
-        }
-        let Some(body) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|head| head + 4) else {
-            continue;
-        };
-        let length = content_length(&answer[..body]).with_context(|| format!("no length in {:?}", shown()))?;
-        if filled < body + length {
-            continue;
-        }
-        if !answer.starts_with(b"HTTP/1.1 200 ") || &answer[body..] != ACKNOWLEDGED {
-            bail!("not acknowledged: {:?}", shown());
-        }
-        return Ok(());
-    }
-}
-
-fn content_length(head: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"content-length:";
-    let mut lines = head.split(|byte| *byte == b'\n');
-    let line = lines.find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))?;
-    std::str::from_utf8(&line[NAME.len()..]).ok()?.trim().parse().ok()
 }

@@ -3,6 +3,8 @@
 //! `benches/run` builds and runs it; `docs/performance.md` says what each row of its table is.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/answer.rs"]
+mod answer;
 mod bare;
 #[path = "../common/disk.rs"]
 mod disk;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use anyhow::ensure;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::answer::{self, Answer};
 use super::process;
 use super::request::Request;
 use super::target::{Running, TOKEN, Target};
@@ -82,7 +83,7 @@ async fn connection(
 ) -> anyhow::Result<Seen> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut seen = Seen::default();
+    let (mut seen, mut buffer) = (Seen::default(), [0; 1024]);
     loop {
         #[expect(clippy::cast_precision_loss, reason = "a count of seconds' worth")]
         let after = Duration::from_secs_f64(next.fetch_add(1, Ordering::Relaxed) as f64 / rate);
@@ -95,10 +96,10 @@ async fn connection(
             return Ok(seen);
         }
         stream.write_all(request.numbered(numbers.fetch_add(1, Ordering::Relaxed))).await?;
-        let answer = answer(&mut stream).await?;
+        let answer = answer::read(&mut stream, &mut buffer).await?;
         seen.slowest = seen.slowest.max(began.elapsed());
         match answer {
-            Answer::Accepted => seen.accepted += 1,
+            Answer::Acknowledged => seen.accepted += 1,
             Answer::Refused { closes } => {
                 seen.refused += 1;
                 if closes {
@@ -106,34 +107,6 @@ async fn connection(
                     stream.set_nodelay(true)?;
                 }
             }
-        }
-    }
-}
-
-enum Answer {
-    Accepted,
-    /// 503, and whether the connection ends with it.
-    Refused {
-        closes: bool,
-    },
-}
-
-/// Reads an answer, which has to be one of these.
-async fn answer(stream: &mut TcpStream) -> anyhow::Result<Answer> {
-    let (mut buffer, mut filled) = ([0; 1024], 0);
-    loop {
-        let read = stream.read(&mut buffer[filled..]).await?;
-        filled += read;
-        let answer = &buffer[..filled];
-        if answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(br#"{"errcode":0}"#) {
-            return Ok(Answer::Accepted);
-        }
-        if answer.starts_with(b"HTTP/1.1 503 ") && answer.ends_with(b"}") {
-            let closes = String::from_utf8_lossy(answer).to_ascii_lowercase().contains("\r\nconnection: close");
-            return Ok(Answer::Refused { closes });
-        }
-        if read == 0 || filled == buffer.len() {
-            bail!("neither acknowledged nor 503: {:?}", String::from_utf8_lossy(answer));
         }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::ensure;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::answer::read_acknowledgement;
 use super::request::Request;
 
 const CONNECTIONS: usize = 64;
@@ -43,7 +43,7 @@ pub(crate) async fn run(
         let mut request = Request::new(address, token)?;
         let (next, numbers) = (Arc::clone(&next), Arc::clone(numbers));
         tasks.spawn(async move {
-            let mut acknowledged = Vec::new();
+            let (mut acknowledged, mut buffer) = (Vec::new(), [0; 1024]);
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
                 if n >= count {
@@ -59,7 +59,7 @@ pub(crate) async fn run(
                 };
                 let number = numbers.fetch_add(1, Ordering::Relaxed);
                 stream.write_all(request.numbered(number)).await?;
-                read_acknowledgement(&mut stream).await?;
+                read_acknowledgement(&mut stream, &mut buffer).await?;
                 let at = Instant::now();
                 acknowledged.push(Acknowledged { number, took: at - began, at });
             }
@@ -80,19 +80,4 @@ pub(crate) fn per_mille(sorted: &[Duration], per_mille: usize) -> Duration {
 /// As it is written in tables.
 pub(crate) fn millis(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1000.0)
-}
-
-/// Reads one answer, which has to be an acknowledgement.
-async fn read_acknowledgement(stream: &mut TcpStream) -> anyhow::Result<()> {
-    let (mut buffer, mut filled) = ([0; 1024], 0);
-    while !buffer[..filled].ends_with(br#"{"errcode":0}"#) {
-        let read = stream.read(&mut buffer[filled..]).await?;
-        filled += read;
-        ensure!(
-            read > 0 && filled < buffer.len(),
-            "not acknowledged: {:?}",
-            String::from_utf8_lossy(&buffer[..filled])
-        );
-    }
-    Ok(())
 }

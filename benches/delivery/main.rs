@@ -4,6 +4,9 @@
 //! `cargo bench --bench delivery` has the rows of the promises: 0.3 of the bare loop; p50 within 5 ms, p99 within 25 ms.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/answer.rs"]
+#[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
+mod answer;
 #[path = "../common/open_loop.rs"]
 #[expect(dead_code, reason = "how long acknowledgements take is measured elsewhere")]
 mod open_loop;

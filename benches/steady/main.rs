@@ -4,6 +4,9 @@
 //! `cargo bench --bench steady -- --events 1000000 --seconds 330` has the rows of the promises.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/answer.rs"]
+#[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
+mod answer;
 #[path = "../common/disk.rs"]
 mod disk;
 #[path = "../common/open_loop.rs"]

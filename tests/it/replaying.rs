@@ -98,8 +98,8 @@ async fn what_a_replay_would_be_is_what_it_is_whomever_it_is_for() {
     app.stop().await;
 }
 
-#[tokio::test]
-async fn a_replay_that_is_stopped_makes_nothing_more_until_it_goes_on() {
+/// A replay of thirty events that takes six seconds, as it was when it began.
+async fn slow_replay() -> (TestReceiver, TestApp, Value) {
     let receiver = TestReceiver::start().await;
     let app = app(&receiver, "").await;
     for _ in 0..30 {
@@ -107,6 +107,12 @@ async fn a_replay_that_is_stopped_makes_nothing_more_until_it_goes_on() {
     }
     app.settled().await;
     let started = app.done("replays", json!({ "filter": {}, "per_second": 5 })).await;
+    (receiver, app, started)
+}
+
+#[tokio::test]
+async fn a_replay_that_is_stopped_makes_nothing_more_until_it_goes_on() {
+    let (receiver, app, started) = slow_replay().await;
     let path = format!("replays/{}", started["id"]);
     let stopped = app.done(&format!("{path}/stop"), json!({})).await;
     assert_eq!(stopped["state"], "stopped");
@@ -124,13 +130,7 @@ async fn a_replay_that_is_stopped_makes_nothing_more_until_it_goes_on() {
 
 #[tokio::test]
 async fn a_stopped_replay_is_found_and_goes_on_however_many_were_asked_for_after_it() {
-    let receiver = TestReceiver::start().await;
-    let app = app(&receiver, "").await;
-    for _ in 0..30 {
-        app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
-    }
-    app.settled().await;
-    let started = app.done("replays", json!({ "filter": {}, "per_second": 5 })).await;
+    let (_receiver, app, started) = slow_replay().await;
     let path = format!("replays/{}", started["id"]);
     app.done(&format!("{path}/stop"), json!({})).await;
     // Of nothing, and so they are done at once.
