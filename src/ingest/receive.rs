@@ -173,6 +173,6 @@ fn unavailable(error: &StoreError) -> Answer {
     match error {
         StoreError::Busy => Answer::Unavailable(Shed::Busy),
         StoreError::Full => Answer::Unavailable(Shed::DiskFull),
-        StoreError::Unavailable(_) | StoreError::Ended => Answer::Unavailable(Shed::Store),
+        StoreError::Unavailable(_) | StoreError::Superseded | StoreError::Ended => Answer::Unavailable(Shed::Store),
     }
 }

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// It was tried and failed: locked, or a row that cannot be stored. It may work later.
     #[error("the store could not do it")]
     Unavailable(#[source] Source),
+    /// Another process has taken this duty over; nothing was done.
+    #[error("another process does this now")]
+    Superseded,
     /// The store has ended: it was closed, or its disk can no longer be trusted.
     #[error("the store has ended")]
     Ended,

@@ -25,4 +25,4 @@ pub use lists::{
 };
 pub use metrics::Metrics;
 pub use sqlite::SqliteStore;
-pub use verbs::{Appended, ClaimRequest, Claims, LongestWaits, PlanStart, Settled, Store};
+pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, Settled, Store};

@@ -163,6 +163,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Gives some free space back to the disk; whether there is more.
     async fn give_back(&self) -> Result<bool, StoreError>;
 
+    /// Takes a duty for this process, or keeps it, for so long; whether this process has it now. A store that belongs to
+    /// one process gives it every duty. Where there are several processes, what only the holder may do is refused with
+    /// [`StoreError::Superseded`] once another has taken over.
+    async fn hold(&self, duty: Duty, lease: Duration) -> Result<bool, StoreError> {
+        let _ = (duty, lease);
+        Ok(true)
+    }
+
+    /// Gives a duty up, so that another process can take it at once.
+    async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {
+        let _ = duty;
+        Ok(())
+    }
+
     /// Tries a durable write; [`StoreError::Full`] while nothing is taken for want of room.
     async fn probe(&self) -> Result<(), StoreError>;
 
@@ -171,6 +185,29 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Finishes what is waiting and closes. Nothing is taken afterwards.
     async fn close(&self);
+}
+
+/// What one process at a time does for all that share a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Duty {
+    /// Planning events.
+    Planning,
+    /// Making the deliveries of replays.
+    Replaying,
+    /// Making events findable, removing what is old, telling of what needs somebody.
+    Upkeep,
+}
+
+impl Duty {
+    /// Its name, where it is kept or told.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Duty::Planning => "planning",
+            Duty::Replaying => "replaying",
+            Duty::Upkeep => "upkeep",
+        }
+    }
 }
 
 /// What became of an accepted request.
