@@ -168,8 +168,9 @@ impl Lanes {
         self.gate.follow(&consumer.policy, self.house.clock.now());
         self.gate.keep(&*self.house.store).await;
         let free = self.fill(places, &consumer.policy);
-        // How many begin in a time, or as probes, is known only when they do.
-        let ahead = if consumer.policy.rate.is_some() { 0 } else { self.stock.wants(consumer.policy.concurrency) };
+        // With a rate it is known only when one begins how many may; and requests come before what can wait.
+        let none_ahead = consumer.policy.rate.is_some() || self.house.store.is_pressed();
+        let ahead = if none_ahead { 0 } else { self.stock.wants(consumer.policy.concurrency) };
         let leave = self.gate.leave(&consumer.policy, free.len(), ahead, self.house.clock.now());
         let (claimed, mut next) =
             if leave.limit == 0 { (0, None) } else { self.claim(&consumer, leave.limit, free).await };

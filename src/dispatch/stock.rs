@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::model::Claimed;
 
-/// The most deliveries that are claimed ahead of free places.
-pub(super) const AHEAD_MAX: usize = 256;
+/// The most deliveries that are claimed ahead of free places: requests wait behind a claim.
+pub(super) const AHEAD_MAX: usize = 64;
 
 /// Deliveries that are claimed and wait for a place.
 #[derive(Debug, Default)]

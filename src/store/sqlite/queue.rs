@@ -17,6 +17,8 @@ pub(super) const WAITING_MAX: usize = 4096;
 pub(super) const WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest that a request may have to wait, as far as can be told. The rest of 2 s is for its body and checkpoints.
 const WAIT_MAX: Duration = Duration::from_millis(1200);
+/// From how many waiting requests on other work holds back, where it can.
+pub(super) const PRESSED_FROM: usize = 8;
 /// The most requests in one commit.
 pub(super) const BATCH_MAX: usize = 512;
 /// The most bytes of bodies in one commit, beside its first request.
