@@ -85,6 +85,7 @@ impl Committer {
                 self.one_by_one(keys, requests, units)?
             }
         };
+        keys.write(&self.connection)?;
         self.execute("COMMIT")?;
         Ok(written)
     }
