@@ -184,7 +184,7 @@ impl App {
             handlers: consumers.iter().map(consumers::describe).collect(),
         };
         let settings = upkeep::settings(&config.store, &config.webhooks, &consumers);
-        let upkeep = Upkeep::new(Arc::clone(&store), clock.clone(), wakes.clone(), settings);
+        let upkeep = Upkeep::new(Arc::clone(&store), clock.clone(), wakes.clone(), health.clone(), settings);
         let traces = Traces::start(&config.traces)?;
         let in_force = in_force::in_force(&consumers, &webhooks, admin_token.as_ref(), &config, clock.now());
         let (in_force, in_force_now) = watch::channel(Arc::new(in_force));

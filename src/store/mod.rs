@@ -14,6 +14,7 @@ mod keeping;
 mod lists;
 mod metrics;
 mod sqlite;
+mod tenure;
 mod verbs;
 
 pub use config::{Config, REMEMBER_MIN};
@@ -25,4 +26,5 @@ pub use lists::{
 };
 pub use metrics::Metrics;
 pub use sqlite::SqliteStore;
+pub use tenure::{Seen, Tenure};
 pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, Settled, Store};

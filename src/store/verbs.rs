@@ -22,6 +22,11 @@ use crate::model::{
 /// Every future may be dropped half-way: what was handed over is done or not done as a whole, and nobody is told.
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
+    /// Whether several processes may have it at one time. Whoever has one of its own is spared what they need.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Keeps an event, or recognises it (rulings 3 to 8). Many at once share one commit. While the disk is nearly full
     /// only notices are taken (ruling 23).
     async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError>;

@@ -13,7 +13,6 @@ use super::{Settings, Upkeep};
 use crate::clock::between;
 use crate::contract::{Accepted, Notice, NoticeKind};
 use crate::store::{RefusalCount, Space, Store, StoreError, TokenUse};
-use crate::telemetry::with_causes;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(30);
@@ -28,10 +27,10 @@ const HOUR_SECONDS: i64 = 3600;
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     let mut watcher = Watcher::default();
     let mut seen = upkeep.settings.changed.subscribe();
-    loop {
+    while upkeep.on_duty(stop).await {
         let current = upkeep.settings.now().await.clone();
         if let Err(error) = look(upkeep, &mut watcher, &current).await {
-            tracing::warn!(error = with_causes(&error), "notices wait until the store is available");
+            upkeep.failed(&error, "notices wait");
         }
         if !upkeep.settings.wait(&mut seen, EVERY, stop).await {
             return;
