@@ -20,8 +20,8 @@ use super::notices::Notices;
 use super::waits::Watch;
 use super::{Consumer, House, Policy, trace};
 use crate::clock::{between, later};
-use crate::model::{Claimed, Ended, NextStep, Settlement};
-use crate::store::{ClaimRequest, LongestWaits, Settled, StoreError};
+use crate::model::{Claimed, Ended, HandlerName, NextStep, Settlement};
+use crate::store::{ClaimRequest, LongestWaits, RatedClaims, Settled, StoreError};
 use crate::telemetry::with_causes;
 
 /// How often the store is asked though nobody said that there is something.
@@ -66,12 +66,13 @@ pub(super) async fn run(
             Ok(()) = consumer.changed() => {}
             () = sleeper.woken() => {}
             () = lanes.freed.notified() => {}
+            () = lanes.gate.news() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
     attempts.close();
     attempts.wait().await;
-    lanes.gate.keep(&*lanes.house.store).await;
+    lanes.keep_breaker(&name).await;
 }
 
 /// The places for attempts, of which a change may make more or fewer.
@@ -98,6 +99,17 @@ impl Places {
 /// How long a delivery is held for one attempt.
 fn lease(consumer: &Consumer) -> Duration {
     consumer.attempt_within() + LEASE_MARGIN
+}
+
+/// What a claim came to.
+#[derive(Default)]
+struct Begun {
+    /// How many there were.
+    count: usize,
+    /// How long to wait until others are due.
+    due_in: Option<Duration>,
+    /// How long to wait for more leave of the rate that processes share.
+    leave_in: Option<Duration>,
 }
 
 struct Lanes {
@@ -140,49 +152,65 @@ impl Lanes {
     async fn step(self: &Arc<Self>, places: &mut Places, attempts: &TaskTracker) -> Duration {
         let consumer = self.consumer();
         self.gate.follow(&consumer.policy, self.house.clock.now());
-        self.gate.keep(&*self.house.store).await;
+        self.keep_breaker(&consumer.name).await;
         let mut free = places.take(consumer.policy.concurrency);
         let leave = self.gate.leave(&consumer.policy, free.len(), self.house.clock.now());
         free.truncate(leave.limit);
-        let (claimed, mut next) = if free.is_empty() { (0, None) } else { self.claim(&consumer, free, attempts).await };
+        let mut begun = if free.is_empty() { Begun::default() } else { self.claim(&consumer, free, attempts).await };
         // The clock may have been ahead for so short a time that nobody looked while it was.
         let longest = consumer.policy.retry.max.max(lease(&consumer));
-        if next.is_some_and(|next| next > longest) && self.shorten_waits().await.is_some_and(|shortened| shortened > 0)
+        if begun.due_in.is_some_and(|due_in| due_in > longest)
+            && self.shorten_waits().await.is_some_and(|shortened| shortened > 0)
         {
-            next = Some(Duration::ZERO);
+            begun.due_in = Some(Duration::ZERO);
         }
         // Where fewer were due than might begin, more leave is not what is missing.
-        let again = leave.again.filter(|_| claimed == leave.limit);
-        [again, next].into_iter().flatten().fold(POLL, Duration::min)
+        let again = leave.again.filter(|_| begun.count == leave.limit);
+        [again, begun.leave_in, begun.due_in].into_iter().flatten().fold(POLL, Duration::min)
     }
 
-    /// Claims as many as there are places given and starts them; how many there were, and how long to wait until others
-    /// are due.
+    /// Keeps what changed of the breaker, and tells of one that opened where that could be told only now.
+    async fn keep_breaker(&self, handler: &HandlerName) {
+        if let Some((open, event)) = self.gate.keep(&*self.house.store).await {
+            self.notices.breaker_open(event, handler, &open);
+        }
+    }
+
+    /// Claims as many as there are places given and starts them.
     async fn claim(
         self: &Arc<Self>,
         consumer: &Consumer,
         places: Vec<OwnedSemaphorePermit>,
         attempts: &TaskTracker,
-    ) -> (usize, Option<Duration>) {
+    ) -> Begun {
         let policy = &consumer.policy;
         let (now, lease) = (self.house.clock.now(), lease(consumer));
         let request = ClaimRequest { handler: consumer.name.clone(), limit: places.len(), now, lease };
-        match self.house.store.claim(request).await {
-            Ok(claims) => {
+        match self.claims(policy, request).await {
+            Ok(RatedClaims { claims, again }) => {
                 let count = claims.claimed.len();
                 let mut claimed = claims.claimed.into_iter();
                 let passes = self.gate.begin(policy, count, self.house.clock.now());
+                let passes = self.gate.only(&*self.house.store, policy, passes, self.house.clock.now()).await;
                 for ((pass, place), claimed) in passes.into_iter().zip(places).zip(&mut claimed) {
                     attempts.spawn(Arc::clone(self).attempt(claimed, pass, place));
                 }
                 // The breaker may have opened meanwhile.
                 self.give_back(claimed.collect()).await;
-                (count, claims.next_at.map(|next_at| between(now, next_at)))
+                Begun { count, due_in: claims.next_at.map(|next_at| between(now, next_at)), leave_in: again }
             }
             Err(error) => {
                 tracing::warn!(handler = %consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
-                (0, Some(PAUSE))
+                Begun { due_in: Some(PAUSE), ..Begun::default() }
             }
+        }
+    }
+
+    /// Claims; where processes share the store, at the rate that they share.
+    async fn claims(&self, policy: &Policy, request: ClaimRequest) -> Result<RatedClaims, StoreError> {
+        match policy.rate.filter(|_| self.house.store.is_shared()) {
+            Some(rate) => self.house.store.claim_at_rate(request, rate).await,
+            None => Ok(RatedClaims { claims: self.house.store.claim(request).await?, again: None }),
         }
     }
 

@@ -223,7 +223,7 @@ mod tests {
     use crate::health::Health;
     use crate::model::EventFilter;
     use crate::routes::Route;
-    use crate::store::{Config, EventQuery, SqliteStore, Store};
+    use crate::store::{EventQuery, SqliteSettings, SqliteStore, Store};
     use crate::telemetry::traces::Traces;
     use crate::wake::Wakes;
     use tokio::runtime::Handle;
@@ -241,7 +241,8 @@ mod tests {
 
     async fn planner(folder: &tempfile::TempDir, events: usize) -> Planner {
         let wakes = Wakes::default();
-        let config = Config { path: folder.path().join("workhook.db"), min_free: 0, ..Config::default() };
+        let config =
+            SqliteSettings { path: folder.path().join("workhook.db"), min_free: 0, ..SqliteSettings::default() };
         let store = SqliteStore::open(&config, &wakes).unwrap();
         for _ in 0..events {
             store.append(accepted("{}")).await.unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Config;
+use super::{Config, Place, SqliteSettings};
 use crate::telemetry::metrics::{Counter, Gauge, Histogram, Registry, SHORT};
 
 /// Bounds for how many requests share a commit; the last is the most that do.
@@ -16,34 +16,73 @@ pub struct Metrics {
     batch: Histogram,
     failed: Counter,
     waiting: Gauge,
+    pool: Pool,
+}
+
+/// The connections to a database that is shared.
+#[derive(Debug, Clone, Default)]
+struct Pool {
+    open: Gauge,
+    idle: Gauge,
+    waiting: Gauge,
 }
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics::new(&mut Registry::default(), &Config::default())
+        Metrics::shared(&mut Registry::default())
     }
 }
 
 impl Metrics {
     /// Adds the metrics of the store with these settings.
     pub fn new(registry: &mut Registry, config: &Config) -> Metrics {
+        match &config.place {
+            Place::Sqlite(settings) => Metrics::embedded(registry, settings),
+            Place::Postgres(_) => Metrics::with_pool(registry),
+        }
+    }
+
+    /// What every store counts.
+    fn shared(registry: &mut Registry) -> Metrics {
         let metrics = Metrics {
             commit: Histogram::of_times(SHORT),
             batch: Histogram::of_numbers(BATCHES),
             failed: registry.counter("commits_failed", "Commits that failed, with everything that was in them"),
             waiting: Gauge::default(),
+            pool: Pool::default(),
         };
         registry.add("commit_seconds", "How long a durable commit took, good or failed", metrics.commit.clone());
         registry.add("commit_requests", "How many requests shared a commit", metrics.batch.clone());
         registry.add("waiting_requests", "Requests that wait for a commit", metrics.waiting.clone());
-        let (disk_free, folder) = (config.disk_free.clone(), config.folder().to_owned());
+        metrics
+    }
+
+    fn embedded(registry: &mut Registry, settings: &SqliteSettings) -> Metrics {
+        let metrics = Metrics::shared(registry);
+        let (disk_free, folder) = (settings.disk_free.clone(), settings.folder().to_owned());
         let help = "What the disk of the database has left; NaN where it does not say";
         registry.ask("disk_free_bytes", help, move || disk_free.now(&folder).map_or(f64::NAN, bytes));
-        let log = PathBuf::from(format!("{}-wal", config.path.display()));
-        let database = config.path.clone();
+        let log = PathBuf::from(format!("{}-wal", settings.path.display()));
+        let database = settings.path.clone();
         registry.ask("database_bytes", "Size of the database file", move || size(&database));
         registry.ask("write_ahead_log_bytes", "Size of the write-ahead log beside the database", move || size(&log));
         metrics
+    }
+
+    fn with_pool(registry: &mut Registry) -> Metrics {
+        let metrics = Metrics::shared(registry);
+        let Pool { open, idle, waiting } = &metrics.pool;
+        registry.add("pool_connections", "Connections to the database that are open", open.clone());
+        registry.add("pool_idle_connections", "Connections to the database that are open and not in use", idle.clone());
+        registry.add("pool_waiting", "How many wait for a connection to the database", waiting.clone());
+        metrics
+    }
+
+    /// What the pool of connections looks like now.
+    pub(super) fn pool(&self, open: usize, idle: usize, waiting: usize) {
+        for (gauge, count) in [(&self.pool.open, open), (&self.pool.idle, idle), (&self.pool.waiting, waiting)] {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// So many requests wait for a commit.

@@ -14,7 +14,7 @@ use super::{
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
     Claimed, DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker,
-    Plan, Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+    Plan, Position, Rate, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 
 /// Where everything is kept. One method is one transaction.
@@ -51,6 +51,13 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Takes heads of a handler's lanes that are due, and holds them under a lease.
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError>;
+
+    /// The same, and no more than a rate allows to all processes together. A store that belongs to one process has no rate
+    /// to share: whoever claims keeps to it.
+    async fn claim_at_rate(&self, request: ClaimRequest, rate: Rate) -> Result<RatedClaims, StoreError> {
+        let _ = rate;
+        Ok(RatedClaims { claims: self.claim(request).await?, again: None })
+    }
 
     /// Makes nothing of a handler's wait longer than it may, after the clock was set back: what was never claimed is due
     /// at once. How much was changed.
@@ -118,6 +125,18 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Keeps the state of a handler's breaker; `None` is closed.
     async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError>;
+
+    /// Keeps the state of a handler's breaker in the place of another, as told by when it opened and when the next probe is
+    /// let through; whether that was what was kept. Otherwise nothing is changed.
+    async fn replace_breaker(
+        &self,
+        handler: HandlerName,
+        from: Option<OpenBreaker>,
+        to: Option<OpenBreaker>,
+    ) -> Result<bool, StoreError>;
+
+    /// Every breaker that is open.
+    async fn open_breakers(&self) -> Result<Vec<(HandlerName, OpenBreaker)>, StoreError>;
 
     /// Keeps a replay that is to be made; `None` where it is of one event and there is no such event. One that can mean
     /// nothing that is there is done at once. Of older ones than the newest thousand those that are done go.
@@ -274,6 +293,15 @@ pub struct Claims {
     pub claimed: Vec<Claimed>,
     /// When the next one is due, where fewer than asked for were due.
     pub next_at: Option<Timestamp>,
+}
+
+/// What a handler gets that keeps to a rate together with others.
+#[derive(Debug, Clone, Default)]
+pub struct RatedClaims {
+    /// What it gets.
+    pub claims: Claims,
+    /// How long to wait for more, where the rate is what is missing.
+    pub again: Option<Duration>,
 }
 
 /// What became of a settlement.

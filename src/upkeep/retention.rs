@@ -172,7 +172,7 @@ mod tests {
     use crate::contract::sample::accepted;
     use crate::health::Health;
     use crate::model::{HandlerName, NewDelivery, Plan};
-    use crate::store::{Config, EventQuery, SqliteStore, Store};
+    use crate::store::{EventQuery, SqliteSettings, SqliteStore, Store};
     use crate::wake::Wakes;
 
     const MIB: u64 = 1 << 20;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     /// Upkeep that keeps events for no time and knows no handler, over a store with so many that are pending for `crm`.
-    async fn upkeep(events: usize, config: &Config) -> Upkeep {
+    async fn upkeep(events: usize, config: &SqliteSettings) -> Upkeep {
         let store = SqliteStore::open(config, &Wakes::default()).unwrap();
         for issue in 0..events {
             store.append(accepted(format!(r#"{{"data":{{"issue":{{"id":{issue}}}}}}}"#))).await.unwrap();
@@ -223,8 +223,8 @@ mod tests {
         Upkeep::new(Arc::new(store), Clock::system(), Wakes::default(), Health::default(), settings)
     }
 
-    fn config(folder: &tempfile::TempDir) -> Config {
-        Config { path: folder.path().join("workhook.db"), ..Config::default() }
+    fn config(folder: &tempfile::TempDir) -> SqliteSettings {
+        SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() }
     }
 
     fn crm() -> HandlerName {

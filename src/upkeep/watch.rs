@@ -185,7 +185,7 @@ fn map<const N: usize>(particulars: [(&str, serde_json::Value); N]) -> Map<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Config, SqliteStore};
+    use crate::store::{SqliteSettings, SqliteStore};
     use crate::wake::Wakes;
 
     fn at(minute: i64) -> Timestamp {
@@ -248,7 +248,7 @@ mod tests {
     async fn what_cannot_be_stored_is_told_when_it_can() {
         let folder = tempfile::tempdir().unwrap();
         let store = |name: &str| {
-            let config = Config { path: folder.path().join(name), ..Config::default() };
+            let config = SqliteSettings { path: folder.path().join(name), ..SqliteSettings::default() };
             SqliteStore::open(&config, &Wakes::default()).unwrap()
         };
         let mut watcher = Watcher::default();

@@ -153,6 +153,7 @@ macro_rules! conformance {
             what_was_under_way_when_its_handler_was_paused_is_settled_all_the_same
             a_handler_can_be_paused_before_it_has_a_delivery_and_leaves_no_trace
             a_breaker_comes_back_after_a_restart_until_it_is_closed
+            a_breaker_is_replaced_only_where_it_is_the_one_that_was_known
             a_decision_wakes_the_handlers
         );
         conformance!(@room $fixture, kept_replays:

@@ -23,8 +23,11 @@ mod queue;
 mod read;
 mod replays;
 mod rows;
+mod settings;
 mod turned_away;
 mod writer;
+
+pub use settings::Settings;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -41,9 +44,9 @@ use self::keys::Keys;
 use self::read::Readers;
 use self::writer::Writer;
 use super::{
-    Appended, ClaimRequest, Claims, Config, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten,
-    LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,
-    Settled, Space, Store, StoreError, TokenUse,
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, LongestWaits,
+    Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled,
+    Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
@@ -88,7 +91,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
-    pub fn open(config: &Config, wakes: &Wakes) -> Result<SqliteStore, OpenError> {
+    pub fn open(config: &Settings, wakes: &Wakes) -> Result<SqliteStore, OpenError> {
         SqliteStore::open_metered(config, wakes, Metrics::default())
     }
 
@@ -96,7 +99,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
-    pub fn open_metered(config: &Config, wakes: &Wakes, metrics: Metrics) -> Result<SqliteStore, OpenError> {
+    pub fn open_metered(config: &Settings, wakes: &Wakes, metrics: Metrics) -> Result<SqliteStore, OpenError> {
         let (lock, connection) = open::open(config)?;
         let lock = Arc::new(lock);
         let failed = |source| OpenError::Database { path: config.path.clone(), source };
@@ -271,6 +274,21 @@ impl Store for SqliteStore {
 
     async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError> {
         self.writer.write(move |connection| intervene::keep_breaker(connection, &handler, breaker.as_ref())).await
+    }
+
+    async fn replace_breaker(
+        &self,
+        handler: HandlerName,
+        from: Option<OpenBreaker>,
+        to: Option<OpenBreaker>,
+    ) -> Result<bool, StoreError> {
+        let replace = move |connection: &_| intervene::replace_breaker(connection, &handler, from.as_ref(), to.as_ref());
+        self.writer.write(replace).await
+    }
+
+    async fn open_breakers(&self) -> Result<Vec<(HandlerName, OpenBreaker)>, StoreError> {
+        let records = self.readers.read(delivery_lists::handlers).await?;
+        Ok(records.into_iter().filter_map(|record| Some((record.name, record.breaker?))).collect())
     }
 
     async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError> {
