@@ -177,12 +177,7 @@ impl App {
     ///
     /// # Errors
     /// When something cannot be had, or when a process that has its store for itself is to do only a part.
-    pub async fn build_as(
-        role: Role,
-        config: Config,
-        registry: Registry,
-        clock: Clock,
-    ) -> Result<App, BuildError> {
+    pub async fn build_as(role: Role, config: Config, registry: Registry, clock: Clock) -> Result<App, BuildError> {
         if role != Role::All && config.store.place.embedded().is_some() {
             return Err(BuildError::Role(role));
         }

@@ -36,7 +36,10 @@ async fn open_database(
     loop {
         match PostgresStore::open(settings, wakes, metrics.clone()).await {
             Err(error) if error.may_pass() && Instant::now() + PAUSE < until => {
-                tracing::warn!(error = with_causes(&error), "the database cannot be used yet; it is tried again in {PAUSE:?}");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "the database cannot be used yet; it is tried again in {PAUSE:?}"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
             opened => return opened,

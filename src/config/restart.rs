@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use secrecy::ExposeSecret;
-
 use super::mistake::{Mistake, Place};
 use super::{Config, ConfigErrors};
 use crate::secret::Fingerprint;
@@ -95,7 +93,7 @@ impl OfStore {
             store::Place::Postgres(settings) => {
                 let PostgresSettings { url, ca, connections, poll_only, remember: _ } = &**settings;
                 OfStore {
-                    url: beginning(url.expose_secret().as_bytes()),
+                    url: beginning(url.expose().as_bytes()),
                     ca: ca.as_deref().map(beginning).unwrap_or_default(),
                     connections: connections.to_string(),
                     poll_only: poll_only.to_string(),

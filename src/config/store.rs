@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::{Certificate, Url};
-use secrecy::{ExposeSecret, SecretString};
 
 use super::env::Env;
 use super::section::Section;
 use super::settings::database;
 use super::units::{duration, shown_duration, shown_size, size};
 use super::value::{self, Value, boolean, secret, whole};
+use crate::secret::Secret;
 use crate::store::{Config, Place, PostgresSettings, SqliteSettings};
 
 /// How long events can be kept.
@@ -22,8 +22,6 @@ const MAX_SIZE: RangeInclusive<usize> = 64 << 20..=1 << 50;
 const MIN_FREE: RangeInclusive<usize> = 0..=1 << 40;
 /// How many connections there can be. Fewer would have one wait for another that waits for it.
 const CONNECTIONS: RangeInclusive<usize> = 4..=1000;
-/// How many there are where nobody says.
-const CONNECTIONS_DEFAULT: usize = 16;
 const EXAMPLE: &str = "\"sqlite:workhook-data/workhook.db\"";
 const EXAMPLES: &str = "sqlite:PATH, as in \"sqlite:workhook-data/workhook.db\", or for several processes \
     \"postgres://USER:PASSWORD@HOST/DATABASE\"";
@@ -54,9 +52,10 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Config {
         }
         Place::Postgres(settings) => {
             settings.ca = ca;
-            settings.connections = connections.unwrap_or(CONNECTIONS_DEFAULT);
+            let connections_default = settings.connections;
+            settings.connections = connections.unwrap_or(connections_default);
             settings.poll_only = poll_only.unwrap_or(false);
-            section.shown("connections", CONNECTIONS_DEFAULT.to_string());
+            section.shown("connections", connections_default.to_string());
             section.shown("poll_only", false.to_string());
             (OF_SQLITE, "is for a store in a file of SQLite only, and url names PostgreSQL")
         }
@@ -92,7 +91,7 @@ pub fn place(text: &str, env: &Env) -> Result<Place, String> {
 pub fn shown(place: &Place) -> String {
     match place {
         Place::Sqlite(settings) => settings.path.display().to_string(),
-        Place::Postgres(settings) => database(settings.url.expose_secret()),
+        Place::Postgres(settings) => database(settings.url.expose()),
     }
 }
 
@@ -122,13 +121,7 @@ fn postgres(text: &str) -> Result<PostgresSettings, String> {
             with %XX for what is special in a password"
             .to_owned());
     }
-    Ok(PostgresSettings {
-        url: SecretString::from(text),
-        ca: None,
-        connections: CONNECTIONS_DEFAULT,
-        poll_only: false,
-        remember: SqliteSettings::default().remember,
-    })
+    Ok(PostgresSettings::new(Secret::new(text.to_owned())))
 }
 
 /// Reads the certificates of authorities, in PEM.
@@ -252,7 +245,7 @@ mod tests {
     fn a_store_can_be_a_database_of_postgresql() {
         let url = "postgresql://user:123456@db.example:5433/hooks?sslmode=require";
         let settings = postgres(&format!("url = {url:?}\nretention = \"90d\""));
-        assert_eq!(settings.url.expose_secret(), url);
+        assert_eq!(settings.url.expose(), url);
         assert_eq!((settings.connections, settings.poll_only, settings.ca.is_none()), (16, false, true));
         assert_eq!(settings.remember, Duration::from_secs(90 * 24 * 3600));
         let made = rcgen::generate_simple_self_signed(["db.example".to_owned()]).unwrap().cert.pem();
@@ -267,7 +260,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "postgres://user:123456@db/hooks\n").unwrap();
         let settings = postgres(&format!("url = \"file:{}\"", file.path().display()));
-        assert_eq!(settings.url.expose_secret(), "postgres://user:123456@db/hooks");
+        assert_eq!(settings.url.expose(), "postgres://user:123456@db/hooks");
         let env: Env = [("URL", "postgres://db/hooks")].into_iter().collect();
         assert!(matches!(place("env:URL", &env), Ok(Place::Postgres(_))));
         assert_eq!(place("env:OTHER", &env).unwrap_err(), "the environment variable OTHER is not set");

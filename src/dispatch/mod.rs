@@ -21,8 +21,8 @@ mod retry;
 mod trace;
 mod waits;
 
-pub use metrics::Metrics;
 pub use crate::model::Rate;
+pub use metrics::Metrics;
 pub use policy::{BreakerPolicy, Policy, RetryPolicy};
 
 use std::sync::Arc;

@@ -20,13 +20,13 @@ mod verbs;
 
 pub use config::{Config, Place, REMEMBER_MIN};
 pub use disk::DiskFree;
-pub use error::{OpenError, StoreError};
+pub use error::{OpenError, ServerFault, StoreError};
 pub use keeping::{ForgetAbout, ForgetStep, Forgotten, Left, PruneRequest, Pruned, Space};
 pub use lists::{
     Counts, DeliveryQuery, EventQuery, EventRow, Page, RefusalCount, RejectedQuery, RejectedRow, Start, TokenUse,
 };
 pub use metrics::Metrics;
-pub use postgres::Settings as PostgresSettings;
+pub use postgres::{PostgresStore, Settings as PostgresSettings};
 pub use sqlite::{Settings as SqliteSettings, SqliteStore};
 pub use tenure::{Seen, Tenure};
 pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Settled, Store};

@@ -176,7 +176,7 @@ impl Tenure {
             (None, _) => return,
             (_, Holder::Here) => tracing::info!(duty = self.duty.as_str(), "this process has a duty"),
             (Some(Holder::Here), _) => {
-                tracing::info!(duty = self.duty.as_str(), "this process does not have a duty any more")
+                tracing::info!(duty = self.duty.as_str(), "this process does not have a duty any more");
             }
             _ => {}
         }
@@ -200,7 +200,7 @@ impl Seen {
     /// Waits for a change. Cancel safe. For ever where there can be none.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

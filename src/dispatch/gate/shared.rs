@@ -4,6 +4,7 @@
 //! another one was kept meanwhile, that one holds. Whoever makes a probe first moves the time of the next one to when its
 //! own must have ended, so nobody else makes one, and somebody does where this process dies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -69,7 +70,11 @@ pub(in crate::dispatch) async fn follow(house: House, gates: Gates, stop: Cancel
 }
 
 async fn look(house: &House, gates: &Gates) -> Result<(), StoreError> {
-    let all: Vec<_> = gates.all().into_iter().map(|gate| (gate.lock().shared.turns, gate)).collect();
+    let known = |gate: Arc<Gate>| {
+        let turns = gate.lock().shared.turns;
+        (turns, gate)
+    };
+    let all: Vec<_> = gates.all().into_iter().map(known).collect();
     let open = house.store.open_breakers().await?;
     for (turns, gate) in all {
         let kept = open.iter().find(|(handler, _)| *handler == gate.handler).map(|(_, open)| open.clone());

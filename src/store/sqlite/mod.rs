@@ -282,7 +282,8 @@ impl Store for SqliteStore {
         from: Option<OpenBreaker>,
         to: Option<OpenBreaker>,
     ) -> Result<bool, StoreError> {
-        let replace = move |connection: &_| intervene::replace_breaker(connection, &handler, from.as_ref(), to.as_ref());
+        let replace =
+            move |connection: &_| intervene::replace_breaker(connection, &handler, from.as_ref(), to.as_ref());
         self.writer.write(replace).await
     }
 
