@@ -22,7 +22,7 @@ pub(super) struct Held {
 
 impl Kept {
     /// Takes a duty or keeps it; the epoch under which a process has it, `None` where another does.
-    pub(super) fn hold(&mut self, duty: Duty, process: u64, lease: Duration) -> Option<u64> {
+    pub(super) fn take_duty(&mut self, duty: Duty, process: u64, lease: Duration) -> Option<u64> {
         let (now, before) = (Instant::now(), self.duties.get(&duty).copied());
         if before.is_some_and(|held| held.process != process && now < held.until) {
             return None;

@@ -246,9 +246,12 @@ impl Store for MemoryStore {
 
     async fn hold(&self, duty: Duty, lease: Duration) -> Result<bool, StoreError> {
         let Some(process) = self.process else { return self.look(|_| true) };
-        let epoch = self.look(|kept| kept.hold(duty, process, lease))?;
+        let epoch = self.look(|kept| kept.take_duty(duty, process, lease))?;
         let mut epochs = self.epochs.lock().unwrap();
-        epoch.map_or_else(|| epochs.remove(&duty), |epoch| epochs.insert(duty, epoch));
+        match epoch {
+            Some(epoch) => epochs.insert(duty, epoch),
+            None => epochs.remove(&duty),
+        };
         Ok(epoch.is_some())
     }
 
