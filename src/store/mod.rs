@@ -29,4 +29,4 @@ pub use metrics::Metrics;
 pub use postgres::{PostgresStore, Settings as PostgresSettings};
 pub use sqlite::{Settings as SqliteSettings, SqliteStore};
 pub use tenure::{Seen, Tenure};
-pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Settled, Store};
+pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Replica, Settled, Store};

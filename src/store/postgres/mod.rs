@@ -27,6 +27,7 @@ mod pool;
 mod probe;
 mod read;
 mod replays;
+mod replicas;
 mod rows;
 mod settings;
 mod statement;
@@ -51,7 +52,7 @@ pub use self::settings::Settings;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
     LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,
-    Settled, Space, Store, StoreError, TokenUse,
+    Replica, Settled, Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
@@ -321,6 +322,10 @@ impl Store for PostgresStore {
 
     async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {
         self.db.pool.unit(|| duties::let_go(&self.db, duty)).await
+    }
+
+    async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
+        self.db.pool.unit(|| replicas::list(&self.db)).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
