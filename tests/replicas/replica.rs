@@ -137,7 +137,8 @@ where
     }
 }
 
-fn event(issue: usize) -> Accepted {
+/// An event about an issue.
+pub(crate) fn event(issue: usize) -> Accepted {
     let webhook = Webhook {
         name: WebhookName::parse("product").unwrap(),
         brand: None,

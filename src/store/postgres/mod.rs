@@ -25,6 +25,7 @@ mod open;
 mod planning;
 mod pool;
 mod probe;
+mod rates;
 mod read;
 mod replays;
 mod replicas;
@@ -51,13 +52,13 @@ use self::pool::Pool;
 pub use self::settings::Settings;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
-    LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,
-    Replica, Settled, Space, Store, StoreError, TokenUse,
+    LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RatedClaims, RefusalCount, RejectedQuery,
+    RejectedRow, Replica, Settled, Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
     DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
-    Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+    Position, Rate, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 use crate::wake::Wakes;
 
@@ -151,6 +152,10 @@ impl Store for PostgresStore {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError> {
         self.db.pool.unit(|| claims::claim(&self.db, &request)).await
+    }
+
+    async fn claim_at_rate(&self, request: ClaimRequest, rate: Rate) -> Result<RatedClaims, StoreError> {
+        self.db.pool.unit(|| rates::claim(&self.db, &request, rate)).await
     }
 
     async fn shorten_waits(&self, longest: LongestWaits) -> Result<usize, StoreError> {
