@@ -16,6 +16,7 @@ mod metrics;
 mod postgres;
 mod sqlite;
 mod verbs;
+mod waiting;
 
 pub use config::{Config, REMEMBER_MIN};
 pub use disk::DiskFree;
