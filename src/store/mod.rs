@@ -17,6 +17,7 @@ mod postgres;
 mod sqlite;
 mod tenure;
 mod verbs;
+mod waiting;
 
 pub use config::{Config, Place, REMEMBER_MIN};
 pub use disk::DiskFree;
