@@ -2,8 +2,8 @@
 //!
 //! Each handler has a loop and a bound of its own, so one that is slow or down delays nobody else. What always holds:
 //! a lane's next delivery is claimed only after the one before it was settled in the store; no attempt starts under a
-//! lease that it could outlast; each is made with what is set about the handler when it starts (ruling 19); and none
-//! begins without the leave of the handler's gate, which hears what came of it.
+//! lease that it could outlast, or that others may have taken for lost; each is made with what is set about the handler
+//! when it starts (ruling 19); and none begins without the leave of the handler's gate, which hears what came of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,6 +184,10 @@ impl Lanes {
         attempts: &TaskTracker,
     ) -> Begun {
         let policy = &consumer.policy;
+        // Nothing is claimed that somebody else might take at once.
+        let Some(presence) = self.house.store.presence() else {
+            return Begun { due_in: Some(PAUSE), ..Begun::default() };
+        };
         let (now, lease) = (self.house.clock.now(), lease(consumer));
         let request = ClaimRequest { handler: consumer.name.clone(), limit: places.len(), now, lease };
         match self.claims(policy, request).await {
@@ -193,7 +197,7 @@ impl Lanes {
                 let passes = self.gate.begin(policy, count, self.house.clock.now());
                 let passes = self.gate.only(&*self.house.store, policy, passes, self.house.clock.now()).await;
                 for ((pass, place), claimed) in passes.into_iter().zip(places).zip(&mut claimed) {
-                    attempts.spawn(Arc::clone(self).attempt(claimed, pass, place));
+                    attempts.spawn(Arc::clone(self).attempt(claimed, presence, pass, place));
                 }
                 // The breaker may have opened meanwhile.
                 self.give_back(claimed.collect()).await;
@@ -227,13 +231,20 @@ impl Lanes {
         }
     }
 
+    /// Whether an attempt may begin: its lease does not end before it, and since it was claimed this process was never
+    /// taken for gone by others, as one is that was asleep.
+    fn holds(&self, claimed: &Claimed, presence: u64, consumer: &Consumer) -> bool {
+        let ends = later(self.house.clock.now(), consumer.attempt_within());
+        ends < claimed.lease_until && self.house.store.presence() == Some(presence)
+    }
+
     /// Attempts one delivery and settles it.
     ///
     /// Its place is free again when the result is handed over, so that the next claim rides the same commit.
-    async fn attempt(self: Arc<Self>, claimed: Claimed, pass: Pass, place: OwnedSemaphorePermit) {
+    async fn attempt(self: Arc<Self>, claimed: Claimed, presence: u64, pass: Pass, place: OwnedSemaphorePermit) {
         let consumer = self.consumer();
         let now = self.house.clock.now();
-        if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
+        if self.ends.stop.is_cancelled() || !self.holds(&claimed, presence, &consumer) {
             self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now, self.house.chance.fraction());
             self.give_back(vec![claimed]).await;
             drop(place);

@@ -10,22 +10,35 @@
 #![expect(clippy::print_stderr, reason = "the seed is told with what else a failing test says")]
 
 mod checker;
+#[expect(dead_code, reason = "what is asked of the store itself is asked elsewhere")]
+#[path = "../replicas/database.rs"]
+mod database;
 mod disk;
 mod driver;
+mod front;
 mod history;
 mod http;
 mod kept;
 mod receiver;
+mod replicas;
 mod senders;
+mod server;
+mod stores;
 mod wait;
 mod wall;
+#[path = "../replicas/way.rs"]
+mod way;
 mod world;
 
+mod asleep;
+mod at_once;
+mod away;
 mod clocks;
 mod failing_disk;
 mod kills;
 mod limits;
 mod locked;
+mod many;
 mod misbehaving;
 mod mixed;
 mod power;

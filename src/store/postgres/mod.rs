@@ -25,6 +25,7 @@ mod migrate;
 mod open;
 mod planning;
 mod pool;
+mod presence;
 mod probe;
 mod processes;
 mod rates;
@@ -54,6 +55,7 @@ use self::duties::Duties;
 use self::ingest::Ingest;
 use self::open::Server;
 use self::pool::Pool;
+use self::presence::Presence;
 pub use self::settings::Settings;
 use self::settling::Settling;
 use self::tasks::{Tasks, Work};
@@ -81,6 +83,8 @@ pub(super) struct Database {
     name: String,
     /// Where this process counts.
     shard: i64,
+    /// Whether others may take it for gone.
+    presence: Presence,
     /// What it does for all.
     duties: Duties,
     wakes: Wakes,
@@ -132,6 +136,7 @@ impl PostgresStore {
             process,
             name: own_name(),
             shard: i64::from(process.as_bytes()[15]) % tallies::SHARDS,
+            presence: Presence::default(),
             duties: Duties::default(),
             wakes: wakes.clone(),
             to_tell: Notify::new(),
@@ -383,6 +388,10 @@ impl Store for PostgresStore {
 
     async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {
         self.db.pool.unit(|| duties::let_go(&self.db, duty)).await
+    }
+
+    fn presence(&self) -> Option<u64> {
+        self.db.presence.now(tokio::time::Instant::now())
     }
 
     async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
