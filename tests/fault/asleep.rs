@@ -1,5 +1,6 @@
 //! A process that is held for so long that others take over what it had claimed, and then goes on as if nothing had been.
 
+use std::time::Duration;
 
 use tokio_postgres::NoTls;
 
@@ -8,13 +9,18 @@ use crate::history::{Record, Told};
 use crate::replicas::Replica;
 use crate::senders::{Came, Load, Sender, Senders};
 use crate::stores::Kind;
-use crate::wait::until;
+use crate::wait::{patiently, until};
 use crate::world::{PATIENT, World};
 
 /// How long before a delivery is due its process hears nothing any more.
 const BEFORE_DUE_MS: i64 = 150;
 /// The longest that a process may be silent, and a little.
 const SILENT_MS: i64 = 10_050;
+
+/// How long nothing happens in a transaction until whoever began it is taken for asleep in it, in milliseconds.
+const LONG_MS: u64 = 400;
+/// How long it is looked for such a transaction.
+const HELD: Duration = Duration::from_millis(800);
 
 /// Looks into the store.
 struct Look {
@@ -47,12 +53,19 @@ fn began(world: &World, by: u32, nth: u32) -> usize {
     world.history.count(is)
 }
 
+/// Sends an event about an issue of its own.
+fn send(sender: &mut Sender, id: &str) {
+    assert_eq!(sender.send(id, fastrand::u64(..1 << 32), 0), Some(Came::Acknowledged));
+}
+
 #[test]
 fn a_replica_that_was_asleep_between_a_claim_and_the_attempt_does_not_make_it() {
     let world = World::on(Kind::Postgres, "asleep");
     let url = world.setup.store_url();
     let [mut sleeper, mut other, _] = Replica::several(&world, &url, PATIENT);
-    world.receiver.plan(|asked| if asked.attempt == 1 { Told::FailedForSeconds(2) } else { Told::Taken });
+    world
+        .receiver
+        .plan(|asked| if asked.id == "a" && asked.attempt == 1 { Told::FailedForSeconds(2) } else { Told::Taken });
     sleeper.start();
     sleeper.ready();
     let look = Look::into(&url);
@@ -61,7 +74,7 @@ fn a_replica_that_was_asleep_between_a_claim_and_the_attempt_does_not_make_it() 
     let heard = look.number("SELECT seen_at FROM processes").unwrap();
     look.until("it says that it is there", &format!("(SELECT seen_at FROM processes) > {heard}"));
     let mut sender = Sender::new(&world.history, &sleeper.address, Load::default(), world.seed(), 0);
-    assert_eq!(sender.send("a", 1, 0), Some(Came::Acknowledged));
+    send(&mut sender, "a");
     let soon = format!("epoch = 1 AND NOT claimed AND ready_at < {NOW} + {BEFORE_DUE_MS}");
     look.until("it will soon be due again", &format!("EXISTS (SELECT FROM deliveries WHERE {soon})"));
     sleeper.way.hold();
@@ -76,12 +89,12 @@ fn a_replica_that_was_asleep_between_a_claim_and_the_attempt_does_not_make_it() 
     until("another has taken over", || (began(&world, 1, 3) == 1).then_some(()));
     sleeper.process().resume();
     // It goes on, and takes part again.
-    let more = until("it attempts something again", || {
-        let id = format!("more-{}", fastrand::u64(..));
-        sender.send(&id, fastrand::u64(2..1000), 0);
-        (world.history.count(|record| matches!(record, Record::AttemptBegan { replica: 0, .. })) > 1).then_some(())
+    let mut ids = (0..).map(|nth| format!("more-{nth}"));
+    until("it attempts something again", || {
+        sender.send(&ids.next()?, fastrand::u64(..1 << 32), 0);
+        (began(&world, 0, 1) > 1).then_some(())
     });
-    drop((opened, more));
+    drop(opened);
     other.process().settled();
     assert_eq!(began(&world, 0, 2), 0, "what it had claimed was no longer its own");
     (sleeper.kill(), other.kill());
@@ -112,6 +125,44 @@ fn the_results_of_a_replica_that_was_asleep_are_refused_and_it_counts_them() {
     other.process().settled();
     (sleeper.kill(), other.kill());
     world.check(&crate::checker::Rules { timeout_ms: 60_000, ..world.rules() });
+}
+
+#[test]
+fn a_replica_that_falls_asleep_in_a_transaction_holds_up_nobody() {
+    let world = World::on(Kind::Postgres, "in-transaction");
+    let url = world.setup.store_url();
+    let [mut sleeper, mut other, _] = Replica::several(&world, &url, PATIENT);
+    sleeper.start();
+    sleeper.ready();
+    other.start();
+    other.ready();
+    let look = Look::into(&url);
+    // It plans, and most of the time that takes it waits for the database in a transaction.
+    sleeper.way.delay(Duration::from_millis(100));
+    let senders = Senders::start(&world.history, &other.address, world.load, world.seed(), 1);
+    until("it fell asleep in one", || {
+        sleeper.process().hold();
+        let since = format!(
+            "state = 'idle in transaction' AND query LIKE '%duties%' AND state_change < clock_timestamp() - interval '{LONG_MS} ms'"
+        );
+        let held =
+            patiently(HELD, || look.number(&format!("SELECT 1::bigint FROM pg_stat_activity WHERE {since} LIMIT 1")));
+        if held.is_none() {
+            sleeper.process().resume();
+            std::thread::sleep(Duration::from_millis(fastrand::u64(50..500)));
+        }
+        held
+    });
+    senders.stop();
+    let mut sender = Sender::new(&world.history, &other.address, Load::default(), world.seed(), 0);
+    send(&mut sender, "behind");
+    let planned = "EXISTS (SELECT FROM deliveries d JOIN events e USING (position) WHERE e.occurrence_id = 'behind')";
+    look.until("another plans", planned);
+    sleeper.way.mend();
+    sleeper.process().resume();
+    other.process().settled();
+    (sleeper.kill(), other.kill());
+    world.check(&world.rules());
 }
 
 impl Database {
