@@ -81,7 +81,8 @@ pub(super) async fn events(
     let sql = "INSERT INTO totals AS t (name, shard, count) VALUES ('events', $1, $2)
                ON CONFLICT (name, shard) DO UPDATE SET count = t.count + EXCLUDED.count";
     transaction.execute(sql, &[&db.shard, &-rows::limit(there.len())]).await?;
-    let (not_counted, counted): (Vec<_>, Vec<_>) = there.iter().partition(|(position, _)| uncatalogued.contains(position));
+    let (not_counted, counted): (Vec<_>, Vec<_>) =
+        there.iter().partition(|(position, _)| uncatalogued.contains(position));
     let sum = |of: Vec<(&i64, &i64)>| of.into_iter().map(|(_, bytes)| bytes).sum::<i64>();
     space::less_bytes(transaction, sum(counted), sum(not_counted)).await?;
     Ok(removed)
