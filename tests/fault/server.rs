@@ -26,12 +26,12 @@ impl Server {
 
     /// Ends it at once, as a crash does.
     pub(crate) fn crash(&self) {
-        run("crash", &self.place());
+        run("halt", &self.place());
     }
 
     /// Starts it once more.
     pub(crate) fn again(&self) {
-        run("again", &self.place());
+        run("resume", &self.place());
     }
 
     fn place(&self) -> PathBuf {

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::database::{Database, server_address};
 use crate::process::{Replica, TOKEN, place, run, send};
-use crate::support::{Echo, until};
+use crate::support::{Echo, get, until};
 use crate::way::Way;
+
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// By when another process has taken over.
 const TAKEN_OVER: Duration = Duration::from_secs(10);
@@ -36,6 +38,13 @@ fn one_process_takes_requests_and_another_handles_them() {
     asked(&echo, 2);
     let replicas = ingest.health().unwrap().replicas;
     assert_eq!((replicas.len(), replicas.iter().filter(|replica| replica.this).count()), (2, 1), "{replicas:?}");
+    let (_, metrics) = get(dispatch.private, "/metrics", &[]).unwrap();
+    let (_, table) = OPERATIONS.split_once("\n### On PostgreSQL\n").unwrap();
+    let documented = table.lines().filter_map(|line| line.strip_prefix("| `workhook_")?.split('`').next());
+    let missing: Vec<_> = documented.filter(|name| !metrics.contains(&format!("# TYPE workhook_{name} "))).collect();
+    assert!(missing.is_empty(), "{missing:?} in {metrics}");
+    assert!(metrics.contains("workhook_replicas 2") && !metrics.contains("workhook_database_bytes"), "{metrics}");
+    assert!(metrics.contains("workhook_duty_held{duty=\"planning\"} 1"), "{metrics}");
     let told = run(&ingest.place, &["health"]).good();
     assert!(told.contains("replicas    2; ") && told.contains("(this one)"), "{told}");
     assert!(!dispatch.stop().contains("replica-token") && !ingest.stop().contains("replica-token"));
@@ -54,7 +63,8 @@ fn when_the_process_that_plans_is_killed_another_plans_within_ten_seconds() {
     asked(&echo, 1);
     one.kill();
     let killed = Instant::now();
-    assert_eq!(send(other.public.unwrap(), "b", 1), 200);
+    // Of another issue: the lane of the first one may wait for what the one had claimed.
+    assert_eq!(send(other.public.unwrap(), "b", 2), 200);
     asked(&echo, 2);
     assert!(killed.elapsed() < TAKEN_OVER, "{:?}", killed.elapsed());
     assert_eq!(other.readyz().0, 200);
