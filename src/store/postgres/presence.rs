@@ -21,6 +21,7 @@ pub(super) struct Presence(Mutex<Time>);
 
 #[derive(Debug, Default)]
 struct Time {
+    /// From 1.
     number: u64,
     /// When it last said what the database has heard.
     said: Option<Instant>,
