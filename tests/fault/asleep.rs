@@ -18,9 +18,9 @@ const BEFORE_DUE_MS: i64 = 150;
 const SILENT_MS: i64 = 10_050;
 
 /// How long nothing happens in a transaction until whoever began it is taken for asleep in it, in milliseconds.
-const LONG_MS: u64 = 400;
+const LONG_MS: u64 = 300;
 /// How long it is looked for such a transaction.
-const HELD: Duration = Duration::from_millis(800);
+const HELD: Duration = Duration::from_millis(600);
 
 /// Looks into the store.
 struct Look {
@@ -134,26 +134,28 @@ fn a_replica_that_falls_asleep_in_a_transaction_holds_up_nobody() {
     let [mut sleeper, mut other, _] = Replica::several(&world, &url, PATIENT);
     sleeper.start();
     sleeper.ready();
-    other.start();
-    other.ready();
     let look = Look::into(&url);
-    // It plans, and most of the time that takes it waits for the database in a transaction.
+    // It plans, and most of the time that takes it waits for the database, in a transaction.
     sleeper.way.delay(Duration::from_millis(100));
-    let senders = Senders::start(&world.history, &other.address, world.load, world.seed(), 1);
+    let senders = Senders::start(&world.history, &sleeper.address, world.load, world.seed(), 1);
+    let planning = ["DELETE FROM unplanned", "INSERT INTO deliveries", "INSERT INTO verdicts", "INSERT INTO plans"];
+    let planning = planning.map(|beginning| format!("query LIKE '{beginning}%'")).join(" OR ");
+    let asleep = format!(
+        "SELECT 1::bigint FROM pg_stat_activity WHERE state = 'idle in transaction' AND ({planning})
+             AND application_name = '{}' AND state_change < clock_timestamp() - interval '{LONG_MS} ms'",
+        sleeper.name
+    );
     until("it fell asleep in one", || {
         sleeper.process().hold();
-        let since = format!(
-            "state = 'idle in transaction' AND query LIKE '%duties%' AND state_change < clock_timestamp() - interval '{LONG_MS} ms'"
-        );
-        let held =
-            patiently(HELD, || look.number(&format!("SELECT 1::bigint FROM pg_stat_activity WHERE {since} LIMIT 1")));
-        if held.is_none() {
+        let found = patiently(HELD, || look.number(&asleep));
+        if found.is_none() {
             sleeper.process().resume();
-            std::thread::sleep(Duration::from_millis(fastrand::u64(50..500)));
+            std::thread::sleep(Duration::from_millis(fastrand::u64(300..900)));
         }
-        held
+        found
     });
     senders.stop();
+    other.start();
     let mut sender = Sender::new(&world.history, &other.address, Load::default(), world.seed(), 0);
     send(&mut sender, "behind");
     let planned = "EXISTS (SELECT FROM deliveries d JOIN events e USING (position) WHERE e.occurrence_id = 'behind')";

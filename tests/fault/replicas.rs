@@ -20,6 +20,8 @@ pub(crate) struct Replica {
     pub(crate) public: SocketAddr,
     pub(crate) address: Address,
     pub(crate) way: Way,
+    /// What it is called on the server.
+    pub(crate) name: String,
     process: Option<Process>,
     setup: Setup,
     history: History,
@@ -38,11 +40,14 @@ impl Replica {
             let handler = world.receiver.handler(CRM, &format!("{handler}\nheaders = {{ replica = \"{number}\" }}"));
             let [public, private] = [free(), free()];
             let setup = world.setup.clone().replica(number).config(&handler);
-            let setup = setup.server(&url.replace(server, &way.address.to_string()));
+            let name = format!("{}-{number}", world.name());
+            let more = if url.contains('?') { '&' } else { '?' };
+            let url = url.replace(server, &way.address.to_string());
+            let setup = setup.server(&format!("{url}{more}application_name={name}"));
             let setup = setup.env("WORKHOOK__INGEST__LISTEN", &public.to_string());
             let setup = setup.env("WORKHOOK__ADMIN__LISTEN", &private.to_string());
             let (address, history) = (Address::default(), world.history.clone());
-            Replica { public, address, way, process: None, setup, history, number }
+            Replica { public, address, way, name, process: None, setup, history, number }
         })
     }
 

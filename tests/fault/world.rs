@@ -93,6 +93,10 @@ impl World {
         fastrand::Rng::with_seed(hash).u64(..bound)
     }
 
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     pub(crate) fn seed(&self) -> u64 {
         self.seed
     }
