@@ -1,5 +1,6 @@
 //! Whether the service is ready: one small state that whoever knows sets and both doors tell.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +17,30 @@ struct State {
     planner_moving: AtomicBool,
     draining: AtomicBool,
     reload: Mutex<Option<LastReload>>,
+    duties: Mutex<BTreeMap<&'static str, Holder>>,
+}
+
+/// Who has a duty that one process at a time has, as far as this one knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// This process.
+    Here,
+    /// Another one, which lives.
+    Elsewhere,
+    /// It is not known.
+    Unknown,
+}
+
+impl Holder {
+    /// In one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Holder::Here => "here",
+            Holder::Elsewhere => "elsewhere",
+            Holder::Unknown => "unknown",
+        }
+    }
 }
 
 /// What came of the last reload of the configuration.
@@ -38,7 +63,7 @@ impl Health {
         self.0.disk_full.store(full, Ordering::Relaxed);
     }
 
-    /// Whether planning goes on, or has nothing to do.
+    /// Whether planning goes on, or has nothing to do; here, or in another process that lives.
     pub fn set_planner_moving(&self, moving: bool) {
         self.0.planner_moving.store(moving, Ordering::Relaxed);
     }
@@ -63,6 +88,17 @@ impl Health {
     #[must_use]
     pub fn reload(&self) -> Option<LastReload> {
         self.0.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who has a duty, where processes share the store.
+    pub fn set_duty(&self, duty: &'static str, holder: Holder) {
+        self.0.duties.lock().unwrap_or_else(PoisonError::into_inner).insert(duty, holder);
+    }
+
+    /// The duties by name, each with who has it; none where the store belongs to this process.
+    #[must_use]
+    pub fn duties(&self) -> BTreeMap<&'static str, Holder> {
+        self.0.duties.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ready, or why not in one word.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use workhook::config::{Config, Env, KindConfig, Place};
+use workhook::store;
 use workhook::telemetry::LogFormat;
 
 const REFERENCE: &str = include_str!("../docs/configuration.md");
@@ -20,7 +21,7 @@ name = "product"
 tokens = ["env:NO_SUCH_VARIABLE"]
 
 [store]
-url = "postgres://user:hunter2@db/workhook"
+url = "postgres://user:hunter2@db"
 
 [[handler]]
 name = "crm"
@@ -106,6 +107,9 @@ fn every_documented_default_is_what_holds_without_it() {
             "handler" if matches!(own_key, "folder" | "env" | "exit_codes") => program,
             "handler" => handler,
             "webhook" => webhook,
+            "store" if matches!(own_key, "connections" | "poll_only") => {
+                &format!("{webhook}[store]\nurl = \"postgres://db/hooks\"\n")
+            }
             section => &format!("[{section}]\n"),
         };
         let with = parse(&format!("{head}{own_key} = {default}"), &[]);
@@ -114,7 +118,7 @@ fn every_documented_default_is_what_holds_without_it() {
         assert_eq!(unsaid(with), unsaid(parse(head, &[])), "{key} = {default}");
         compared += 1;
     }
-    assert_eq!(compared, 29);
+    assert_eq!(compared, 31);
 }
 
 #[test]
@@ -180,6 +184,20 @@ fn the_commented_out_lines_of_the_example_can_be_used_too() {
 }
 
 #[test]
+fn the_lines_of_the_example_for_postgresql_can_be_used_in_place_of_those_for_sqlite() {
+    let lines: String =
+        EXAMPLE.lines().filter_map(|line| line.strip_prefix("## ")).map(|line| format!("{line}\n")).collect();
+    let made = rcgen::generate_simple_self_signed(["db".to_owned()]).unwrap().cert.pem();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), made).unwrap();
+    assert!(lines.contains("/etc/ssl/our-db-ca.pem"));
+    let lines = lines.replace("/etc/ssl/our-db-ca.pem", file.path().to_str().unwrap());
+    let text = format!("{lines}[[webhook]]\nname = \"a\"\ntokens = [\"t\"]");
+    let config = parse(&text, &[("DATABASE_URL", "postgres://user:password@db/workhook")]);
+    assert!(matches!(config.store.place, store::Place::Postgres(settings) if settings.ca.is_some()));
+}
+
+#[test]
 fn the_environment_wins_over_the_file_key_by_key() {
     let text = "
         [ingest]
@@ -206,7 +224,7 @@ fn the_environment_wins_over_the_file_key_by_key() {
     assert_eq!((config.ingest.max_connections, config.ingest.max_body), (7, 1 << 20));
     assert_eq!(config.ingest.idle_timeout.as_secs(), 10);
     assert_eq!(config.ingest.trusted_proxies.len(), 2);
-    assert_eq!(config.store.path, Path::new("/data/workhook.db"));
+    assert_eq!(config.store.place.embedded().unwrap().path, Path::new("/data/workhook.db"));
     assert_eq!(config.admin.token.unwrap().expose(), "admin-token");
     assert_eq!(config.log.format, LogFormat::Json);
     let no_proxies = [("WORKHOOK__INGEST__TRUSTED_PROXIES", "")];
@@ -225,15 +243,22 @@ fn every_single_key_can_come_from_the_environment() {
         if key == "traces.endpoint" && !cfg!(feature = "otlp") {
             continue;
         }
+        let made = rcgen::generate_simple_self_signed(["db".to_owned()]).unwrap().cert.pem();
         let value = match default.as_str() {
             "none" if key == "traces.endpoint" => "http://collector:4318",
+            "none" if key == "store.ca" => &made,
             "none" => "something",
             default => default.trim_matches(['`', '"', '[', ']']),
         };
-        Config::parse(None, &env(&[(&variable, value)])).unwrap_or_else(|errors| panic!("{errors}"));
+        let mut variables = vec![(variable.as_str(), value)];
+        if matches!(own_key, "ca" | "connections" | "poll_only") {
+            variables.push(("WORKHOOK__STORE__URL", "postgres://db/hooks"));
+        }
+        let webhook = Some(("workhook.toml", "[[webhook]]\nname = \"a\"\ntokens = [\"t\"]"));
+        Config::parse(webhook, &env(&variables)).unwrap_or_else(|errors| panic!("{errors}"));
         compared += 1;
     }
-    assert_eq!(compared, if cfg!(feature = "otlp") { 17 } else { 16 });
+    assert_eq!(compared, if cfg!(feature = "otlp") { 20 } else { 19 });
 }
 
 #[test]
@@ -307,7 +332,7 @@ proptest! {
     }
 
     #[test]
-    fn any_value_of_a_variable_is_taken_or_a_mistake_of_that_name(value in any::<String>(), index in 0_usize..16) {
+    fn any_value_of_a_variable_is_taken_or_a_mistake_of_that_name(value in any::<String>(), index in 0_usize..19) {
         let keys: Vec<_> = documented(REFERENCE).into_keys().filter(|key| !key.starts_with(['h', 'w'])).collect();
         let (section, key) = keys[index].split_once('.').unwrap();
         let variable = format!("WORKHOOK__{}__{}", section.to_uppercase(), key.to_uppercase());

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use workhook::clock::Clock;
 use workhook::model::{NewDelivery, NextStep, Plan, Settlement};
-use workhook::store::{ClaimRequest, Config, SqliteStore, Store};
+use workhook::store::{ClaimRequest, SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
 /// How many claims are measured for each row.
@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn row(name: &str, pending: u64, lanes: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
+    let config = SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, &Wakes::default())?);
     let now = Clock::system().now();
     eprintln!("{name}: storing them");

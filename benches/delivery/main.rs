@@ -34,7 +34,7 @@ use tokio::time::{Instant, sleep};
 use workhook::clock::Clock;
 use workhook::contract::Brand;
 use workhook::sender::Fixture;
-use workhook::store::{Config, SqliteStore, Store};
+use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
 use self::open_loop::{millis, per_mille};
@@ -137,7 +137,7 @@ async fn bare_loop(receiver: &Receiver, events: u64, concurrency: usize) -> anyh
 /// How many a second of so many that are stored already reach the handler.
 async fn backlog(receiver: &Receiver, events: u64, concurrency: usize) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
+    let config = SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, &Wakes::default())?);
     seed::append(&store, 0..events, Clock::system().now()).await?;
     store.close().await;

@@ -15,7 +15,7 @@ use jiff::{Timestamp, ToSpan};
 use tokio::time::Instant;
 use workhook::clock::Clock;
 use workhook::model::{DeliveryFilter, DeliveryId, DeliveryState, EventFilter, EventOutcome, Position};
-use workhook::store::{Config, DeliveryQuery, EventQuery, RejectedQuery, SqliteStore, Start, Store};
+use workhook::store::{DeliveryQuery, EventQuery, RejectedQuery, SqliteSettings, SqliteStore, Start, Store};
 use workhook::wake::Wakes;
 
 /// How often each is asked.
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn measure(events: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
+    let config = SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, &Wakes::default())?);
     let now = Clock::system().now();
     eprintln!("storing {events} events");

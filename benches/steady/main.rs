@@ -31,7 +31,7 @@ use std::time::Duration;
 use clap::Parser;
 use jiff::ToSpan;
 use workhook::clock::Clock;
-use workhook::store::{Config, SqliteStore, Store};
+use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
 use self::open_loop::{millis, per_mille};
@@ -132,6 +132,6 @@ async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) 
 }
 
 fn open(folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
-    let config = Config { path: folder.join("workhook.db"), ..Config::default() };
+    let config = SqliteSettings { path: folder.join("workhook.db"), ..SqliteSettings::default() };
     Ok(Arc::new(SqliteStore::open(&config, &Wakes::default())?))
 }

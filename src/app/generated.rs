@@ -17,12 +17,18 @@ pub(super) fn admin_token(config: &Config) -> Result<(Option<Secret>, Option<Pat
     if config.admin.token.is_some() || config.admin.listen.ip().is_loopback() {
         return Ok((config.admin.token.clone(), None));
     }
-    let (token, file) = secret(config.store.folder(), "admin-token")?;
+    let folder = config.store.place.folder().ok_or(BuildError::NoSecret("admin.token"))?;
+    let (token, file) = secret(folder, "admin-token")?;
     Ok((Some(token), Some(file)))
 }
 
+/// The token of the webhook that is made where none is configured, and where it lies.
+pub(super) fn webhook_token(config: &Config) -> Result<(Secret, PathBuf), BuildError> {
+    secret(config.store.place.folder().ok_or(BuildError::NoSecret("webhook.tokens"))?, "webhook-token")
+}
+
 /// The secret in a file of the folder, made with mode 0600 where it is not there.
-pub(super) fn secret(folder: &Path, name: &str) -> Result<(Secret, PathBuf), BuildError> {
+fn secret(folder: &Path, name: &str) -> Result<(Secret, PathBuf), BuildError> {
     let path = folder.join(name);
     let failed = |source| BuildError::Secret { path: path.clone(), source };
     if !path.try_exists().map_err(failed)? {

@@ -9,6 +9,8 @@ mod consumers;
 mod generated;
 mod in_force;
 mod reload;
+mod role;
+mod store;
 mod supervise;
 mod threads;
 mod upkeep;
@@ -17,6 +19,7 @@ mod webhooks;
 pub use changes::{Changed, Changes};
 pub use in_force::settings;
 pub use reload::{Reload, ReloadError};
+pub use role::Role;
 pub use supervise::RunError;
 
 use std::net::SocketAddr;
@@ -32,14 +35,14 @@ use self::threads::HandlerThreads;
 use crate::admin::{self, Admin};
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, shown_store};
 use crate::contract::{Brand, WebhooksError};
 use crate::dispatch::{self, House};
 use crate::handlers::rust::{Registry, RegistryError};
 use crate::health::Health;
 use crate::ingest::{self, Ingest};
 use crate::secret::Secret;
-use crate::store::{self, OpenError, SqliteStore, Store};
+use crate::store::{self as stores, OpenError, Store};
 use crate::telemetry::metrics;
 use crate::telemetry::traces::{Traces, TracesError};
 use crate::upkeep::Upkeep;
@@ -53,7 +56,9 @@ pub struct App {
     house: House,
     upkeep: Upkeep,
     changeable: Arc<Changeable>,
-    public: TcpListener,
+    role: Role,
+    /// Where the role has a public door.
+    public: Option<TcpListener>,
     private: TcpListener,
     threads: HandlerThreads,
     welcome: Welcome,
@@ -62,8 +67,10 @@ pub struct App {
 /// What somebody who starts it needs to know.
 #[derive(Debug, Clone)]
 pub struct Welcome {
-    /// The public door's address.
-    pub public: SocketAddr,
+    /// What this process does.
+    pub role: Role,
+    /// The public door's address, where the role has one.
+    pub public: Option<SocketAddr>,
     /// The path that takes every webhook.
     pub path: String,
     /// The private door's address.
@@ -72,8 +79,8 @@ pub struct Welcome {
     pub admin_token: Option<Secret>,
     /// Where the private door's credential lies, where it was generated.
     pub admin_token_file: Option<PathBuf>,
-    /// The database.
-    pub database: PathBuf,
+    /// Where everything is kept; no secret is in it.
+    pub store: String,
     /// The configured webhooks, and the one that was made.
     pub webhooks: Vec<WelcomeWebhook>,
     /// The handlers: name, kind and which events.
@@ -122,9 +129,15 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// A secret that nobody set, and that is not made where several processes would each make another.
+    #[error("{0} has to be set where the store is on PostgreSQL: each process would make another")]
+    NoSecret(&'static str),
     /// The list of webhooks.
     #[error("the webhooks cannot be used: {0}")]
     Webhooks(WebhooksError),
+    /// A part for a process that has to do everything.
+    #[error("the role {0} is for processes that share a store; set store.url to postgres://…, or leave the role out")]
+    Role(Role),
     /// A registered function.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Registry(Vec<RegistryError>),
@@ -156,35 +169,51 @@ impl App {
     /// # Errors
     /// When something cannot be had. Nothing runs then, and what was opened is closed again.
     pub async fn build(config: Config, registry: Registry, clock: Clock) -> Result<App, BuildError> {
+        App::build_as(Role::All, config, registry, clock).await
+    }
+
+    /// The same for one of several processes that share a store. A database that cannot be reached is tried for half a
+    /// minute.
+    ///
+    /// # Errors
+    /// When something cannot be had, or when a process that has its store for itself is to do only a part.
+    pub async fn build_as(role: Role, config: Config, registry: Registry, clock: Clock) -> Result<App, BuildError> {
+        if role != Role::All && config.store.place.embedded().is_some() {
+            return Err(BuildError::Role(role));
+        }
         let functions = registry.into_functions().map_err(BuildError::Registry)?;
         let consumers = consumers::build(&config.handlers, &functions).map_err(first)?;
         // The doors first: when another program has one, nothing is left behind.
-        let public = bind(config.ingest.listen, "ingest.listen").await?;
+        let public = match role.ingests() {
+            true => Some(bind(config.ingest.listen, "ingest.listen").await?),
+            false => None,
+        };
         let private = bind(config.admin.listen, "admin.listen").await?;
         let wakes = Wakes::default();
         let health = Health::default();
         let mut registry = metrics::Registry::default();
         admin::about(&mut registry, &clock, health.clone());
-        let store: Arc<dyn Store> = {
-            let (config, wakes) = (config.store.clone(), wakes.clone());
-            let observed = store::Metrics::new(&mut registry, &config);
-            let open = tokio::task::spawn_blocking(move || SqliteStore::open_metered(&config, &wakes, observed));
-            Arc::new(open.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
-        };
+        let observed = stores::Metrics::new(&mut registry, &config.store);
+        let store = store::open(&config.store, &wakes, observed).await?;
+        if !role.dispatches() {
+            // Whether it is ready does not depend on what others do.
+            health.set_planner_moving(true);
+        }
         let (webhooks, welcome_webhooks) = webhooks::build(&config)?;
         let (admin_token, admin_token_file) = generated::admin_token(&config)?;
         let welcome = Welcome {
-            public: public.local_addr().unwrap_or(config.ingest.listen),
+            role,
+            public: public.as_ref().map(|door| door.local_addr().unwrap_or(config.ingest.listen)),
             path: config.ingest.path.clone(),
             private: private.local_addr().unwrap_or(config.admin.listen),
             admin_token: admin_token.clone(),
             admin_token_file,
-            database: config.store.path.clone(),
+            store: shown_store(&config.store.place),
             webhooks: welcome_webhooks,
             handlers: consumers.iter().map(consumers::describe).collect(),
         };
         let settings = upkeep::settings(&config.store, &config.webhooks, &consumers);
-        let upkeep = Upkeep::new(Arc::clone(&store), clock.clone(), wakes.clone(), settings);
+        let upkeep = Upkeep::new(Arc::clone(&store), clock.clone(), wakes.clone(), health.clone(), settings);
         let traces = Traces::start(&config.traces)?;
         let in_force = in_force::in_force(&consumers, &webhooks, admin_token.as_ref(), &config, clock.now());
         let (in_force, in_force_now) = watch::channel(Arc::new(in_force));
@@ -210,7 +239,7 @@ impl App {
         let threads = HandlerThreads::start()?;
         let chance = Chance::any();
         let house = House { store, clock, chance, wakes, health, handlers: threads.handle(), metrics, traces };
-        Ok(App { ingest, admin, house, upkeep, changeable, public, private, threads, welcome })
+        Ok(App { ingest, admin, house, upkeep, changeable, role, public, private, threads, welcome })
     }
 
     /// What changes the configuration while it runs.

@@ -51,13 +51,17 @@ impl App {
         let store = self.house.store.clone();
         let health = self.house.health.clone();
         let traces = self.house.traces.clone();
-        spawn(&mut tasks, "ingest", self.ingest.run(self.public, ends.ingest.clone()));
+        if let Some(public) = self.public {
+            spawn(&mut tasks, "ingest", self.ingest.run(public, ends.ingest.clone()));
+        }
         spawn(&mut tasks, "admin", self.admin.run(self.private, ends.admin.clone()));
         spawn(&mut tasks, "probe", probe(self.house.clone(), ends.admin.clone()));
-        spawn(&mut tasks, "upkeep", self.upkeep.run(ends.dispatch.clone()));
-        let consumers = self.changeable.consumers.subscribe();
-        let dispatched = dispatch::run(self.house, consumers, ends.dispatch.clone(), ends.attempts.clone());
-        spawn(&mut tasks, "dispatch", dispatched);
+        if self.role.dispatches() {
+            spawn(&mut tasks, "upkeep", self.upkeep.run(ends.dispatch.clone()));
+            let consumers = self.changeable.consumers.subscribe();
+            let dispatched = dispatch::run(self.house, consumers, ends.dispatch.clone(), ends.attempts.clone());
+            spawn(&mut tasks, "dispatch", dispatched);
+        }
 
         let result = tokio::select! {
             () = shutdown => Ok(()),

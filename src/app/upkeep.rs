@@ -11,7 +11,7 @@ pub(super) fn settings(store: &store::Config, webhooks: &[ConfiguredWebhook], co
     Settings {
         retention: store.retention,
         max_size: store.max_size,
-        min_free: store.min_free,
+        min_free: store.place.min_free(),
         handlers: consumers.iter().map(|consumer| consumer.name.clone()).collect(),
         silences: webhooks.iter().filter_map(silence).collect(),
     }

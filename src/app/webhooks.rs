@@ -21,7 +21,7 @@ pub(super) fn build(config: &Config) -> Result<(Webhooks, Vec<WelcomeWebhook>), 
         });
     }
     if webhooks.is_empty() {
-        let (token, file) = generated::secret(config.store.folder(), "webhook-token")?;
+        let (token, file) = generated::webhook_token(config)?;
         let name = WebhookName::parse(DEFAULT_WEBHOOK);
         let tokens = Token::parse(token.expose()).into_iter().collect();
         webhooks.extend(name.map(|name| Webhook { name, brand: None, ids: Vec::new(), tokens, tokenless: false }));

@@ -56,7 +56,7 @@ impl Ask {
             None => format!("http://{}", reachable(config.admin.listen)),
         };
         let given = self.admin_token.clone().filter(|token| !token.is_empty()).map(Secret::new);
-        let generated = || std::fs::read_to_string(config.store.folder().join("admin-token")).ok();
+        let generated = || std::fs::read_to_string(config.store.place.folder()?.join("admin-token")).ok();
         let own = || config.admin.token.clone().or_else(|| Some(Secret::new(generated()?.trim().to_owned())));
         let token = given.or_else(|| if named.is_none() || is_this_machine(&base) { own() } else { None });
         Client::new(base, token)

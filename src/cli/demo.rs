@@ -25,6 +25,7 @@ pub(super) async fn run(welcome: Welcome) {
 }
 
 async fn show(welcome: &Welcome) -> anyhow::Result<()> {
+    let public = welcome.public.context("there is no public door to send to")?;
     let client = Client::new(format!("http://{}", reachable(welcome.private)), welcome.admin_token.clone())?;
     until_ready(&client).await?;
     let mut sent = Vec::new();
@@ -33,7 +34,7 @@ async fn show(welcome: &Welcome) -> anyhow::Result<()> {
             output::line(format!("no webhook takes {}", brand.name()));
             continue;
         };
-        let url = format!("http://{}{}/{}", reachable(welcome.public), welcome.path, webhook.name);
+        let url = format!("http://{}{}/{}", reachable(public), welcome.path, webhook.name);
         let sender = Sender::new(Target::new(url, webhook.token.clone()), Clock::system())?;
         for fixture in Fixture::story(brand) {
             sent.push(sender.send(&Draft::of_fixture(fixture)).await);

@@ -151,7 +151,7 @@ impl Send {
         let own_path = webhook.filter(|configured| self.webhook.is_some() || configured.webhook.tokenless);
         let url = own_path.map_or_else(|| door.clone(), |configured| format!("{door}/{}", configured.webhook.name));
         let generated = || {
-            let text = std::fs::read_to_string(config.store.folder().join("webhook-token")).ok()?;
+            let text = std::fs::read_to_string(config.store.place.folder()?.join("webhook-token")).ok()?;
             Some(Secret::new(text.trim().to_owned()))
         };
         let url = self.url.clone().unwrap_or(url);

@@ -2,13 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 
-use anyhow::Context;
-use clap::Args;
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Done, Failed, demo, runtime};
-use crate::app::{App, Reload, Welcome, WelcomeWebhook};
+use crate::app::{App, BuildError, Reload, Role, Welcome, WelcomeWebhook};
 use crate::clock::Clock;
 use crate::config::{Config, Env};
 use crate::handlers::rust::Registry;
@@ -20,10 +21,38 @@ pub(super) struct Serve {
     /// Also send itself every known event of both brands, and print what became of each.
     #[arg(long)]
     demo: bool,
+    /// What this process does, where several share a store on PostgreSQL: take requests, all the rest, or both.
+    #[arg(long, value_enum, value_name = "ROLE", default_value = "all")]
+    role: Part,
+}
+
+/// What a process can be told to do.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Part {
+    All,
+    Ingest,
+    Dispatch,
+}
+
+impl From<Part> for Role {
+    fn from(part: Part) -> Role {
+        match part {
+            Part::All => Role::All,
+            Part::Ingest => Role::Ingest,
+            Part::Dispatch => Role::Dispatch,
+        }
+    }
 }
 
 impl Serve {
     pub(super) fn run(&self, config: Config, registry: Registry) -> Done {
+        let role = Role::from(self.role);
+        if role != Role::All && config.store.place.embedded().is_some() {
+            return Err(Failed::Use(BuildError::Role(role).into()));
+        }
+        if role != Role::All && self.demo {
+            return Err(Failed::Use(anyhow!("--demo sends and handles, which needs --role all")));
+        }
         let log = telemetry::init(&config.log).map_err(|error| Failed::Use(error.into()))?;
         let runtime = runtime()?;
         let served = runtime.block_on(self.serve(config, registry, log));
@@ -33,11 +62,15 @@ impl Serve {
     }
 
     async fn serve(&self, config: Config, registry: Registry, log: LogLevel) -> Done {
-        let shutdown = shutdown()?;
+        let mut shutdown = pin!(shutdown()?);
         // From here on it does not end the process.
         let hangup = signal(SignalKind::hangup()).context("signals cannot be received")?;
         let file = config.source.clone();
-        let app = App::build(config, registry, Clock::system()).await.context("cannot start")?;
+        let app = tokio::select! {
+            built = App::build_as(self.role.into(), config, registry, Clock::system()) => built.context("cannot start")?,
+            // A database that is away is tried for a while.
+            () = &mut shutdown => return Ok(()),
+        };
         let welcome = app.welcome().clone();
         say(&welcome);
         let reloading = tokio::spawn(reload(hangup, app.reload_handle().with_log(log), file));
@@ -83,13 +116,15 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
 /// Says where everything is: in full on a terminal, as one line of the log otherwise, without any secret.
 fn say(welcome: &Welcome) {
     tracing::info!(
-        public = %welcome.public,
+        role = welcome.role.as_str(),
+        public = welcome.public.map(tracing::field::display),
         path = welcome.path,
         private = %welcome.private,
-        database = %welcome.database.display(),
+        database = welcome.store,
         webhooks = welcome.webhooks.len(),
         handlers = welcome.handlers.len(),
-        "receiving"
+        "{}",
+        if welcome.role.ingests() { "receiving" } else { "handling" }
     );
     for file in
         welcome.webhooks.iter().filter_map(|webhook| webhook.token_file.as_ref()).chain(&welcome.admin_token_file)
@@ -108,15 +143,17 @@ fn in_full(welcome: &Welcome) -> String {
         text.push_str(&line);
         text.push('\n');
     };
-    add("Point Leiga or WorkZappy here, in the settings of a project under Webhooks:".to_owned());
-    for webhook in &welcome.webhooks {
-        add(webhook_text(webhook, &welcome.path));
+    if let Some(public) = welcome.public {
+        add("Point Leiga or WorkZappy here, in the settings of a project under Webhooks:".to_owned());
+        for webhook in &welcome.webhooks {
+            add(webhook_text(webhook, &welcome.path));
+        }
+        add(format!("workhook itself listens at http://{public}; put a proxy with TLS in front of it.\n"));
     }
-    add(format!("workhook itself listens at http://{}; put a proxy with TLS in front of it.\n", welcome.public));
     for (name, kind, events) in &welcome.handlers {
         add(format!("  handler  {name} ({kind}) gets {events}"));
     }
-    add(format!("  kept in  {}", welcome.database.display()));
+    add(format!("  kept in  {}", welcome.store));
     add(format!("  API      http://{}/api/v1", welcome.private));
     if let (Some(token), Some(file)) = (&welcome.admin_token, &welcome.admin_token_file) {
         add(format!("           credential {} (from {})", token.expose(), file.display()));

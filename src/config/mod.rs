@@ -32,6 +32,7 @@ mod webhook;
 pub use env::Env;
 pub use mistake::{ConfigErrors, Mistake, Place};
 pub use settings::Setting;
+pub use store::{place as store_place, shown as shown_store};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -177,7 +178,7 @@ impl Config {
     }
 
     fn read(reader: &mut Reader<'_>) -> Config {
-        Config {
+        let config = Config {
             ingest: reader.one("ingest", ingest::read),
             webhooks: webhook::read_all(reader),
             store: reader.one("store", store::read),
@@ -187,6 +188,29 @@ impl Config {
             handlers: handler::read_all(reader),
             source: None,
             settings: Vec::new(),
+        };
+        config.check_shared_secrets(reader);
+        config
+    }
+
+    /// Says which secrets somebody has to set because several processes use them.
+    fn check_shared_secrets(&self, reader: &mut Reader<'_>) {
+        if self.store.place.folder().is_some() {
+            return;
+        }
+        let origin = |key: &str, settings: &[Setting]| {
+            settings.iter().find(|setting| setting.key == key).and_then(|setting| setting.origin.clone())
+        };
+        let Some(place) = origin("store.url", reader.settings()) else { return };
+        // A webhook or a token in which something is wrong is said already.
+        let has_token = self.admin.listen.ip().is_loopback() || origin("admin.token", reader.settings()).is_some();
+        let tokens = [
+            (reader.has("webhook"), "add a [[webhook]] with its tokens"),
+            (has_token, "set admin.token, or have admin.listen on loopback"),
+        ];
+        for (_, what) in tokens.into_iter().filter(|(is_set, _)| !is_set) {
+            let why = "with PostgreSQL no token is made, since each process would make another";
+            reader.report(place.clone(), "store.url".to_owned(), format!("{why}; {what}"));
         }
     }
 }
@@ -268,8 +292,9 @@ mod tests {
         check_variables(
             "",
             &[("WORKHOOK__STORE__COLOR", "")],
-            &["WORKHOOK__STORE__COLOR: unknown variable; known are `WORKHOOK__STORE__MAX_SIZE`, \
-                `WORKHOOK__STORE__MIN_FREE`, `WORKHOOK__STORE__RETENTION` and `WORKHOOK__STORE__URL`"],
+            &["WORKHOOK__STORE__COLOR: unknown variable; known are `WORKHOOK__STORE__CA`, \
+                `WORKHOOK__STORE__CONNECTIONS`, `WORKHOOK__STORE__MAX_SIZE`, `WORKHOOK__STORE__MIN_FREE`, \
+                `WORKHOOK__STORE__POLL_ONLY`, `WORKHOOK__STORE__RETENTION` and `WORKHOOK__STORE__URL`"],
         );
         check_variables(
             "",
@@ -279,7 +304,8 @@ mod tests {
                 `WORKHOOK__INGEST__LISTEN`, `WORKHOOK__INGEST__MAX_BODY`, \
                 `WORKHOOK__INGEST__MAX_CONNECTIONS`, `WORKHOOK__INGEST__MAX_IN_FLIGHT`, \
                 `WORKHOOK__INGEST__PATH`, `WORKHOOK__INGEST__TRUSTED_PROXIES`, `WORKHOOK__LOG__FORMAT`, \
-                `WORKHOOK__LOG__LEVEL`, `WORKHOOK__STORE__MAX_SIZE`, `WORKHOOK__STORE__MIN_FREE`, \
+                `WORKHOOK__LOG__LEVEL`, `WORKHOOK__STORE__CA`, `WORKHOOK__STORE__CONNECTIONS`, \
+                `WORKHOOK__STORE__MAX_SIZE`, `WORKHOOK__STORE__MIN_FREE`, `WORKHOOK__STORE__POLL_ONLY`, \
                 `WORKHOOK__STORE__RETENTION`, `WORKHOOK__STORE__URL` and `WORKHOOK__TRACES__ENDPOINT`"],
         );
         check_variables(
@@ -310,8 +336,8 @@ mod tests {
                 "WORKHOOK__INGEST__MAX_CONNECTIONS: expected a whole number from 1 to 100000, found a text",
                 "WORKHOOK__INGEST__TRUSTED_PROXIES: \"there\" is not a network; write for example \
                 \"10.0.0.0/8\" or \"10.1.2.3\"",
-                "WORKHOOK__STORE__URL: PostgreSQL is not in this version; write sqlite:PATH, as in \
-                \"sqlite:workhook-data/workhook.db\"",
+                "WORKHOOK__STORE__URL: has to name a host and a database; write \
+                \"postgres://USER:PASSWORD@HOST/DATABASE\", with %XX for what is special in a password",
             ],
         );
     }

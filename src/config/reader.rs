@@ -91,6 +91,11 @@ impl<'d> Reader<'d> {
         sources.into_iter().map(&mut each).collect()
     }
 
+    /// Whether the file has a table of this name, or something in its place.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.document.is_some_and(|document| document.root().get(name).is_some())
+    }
+
     /// Says that something is wrong.
     pub(super) fn report(&mut self, place: Place, about: String, message: String) {
         self.mistakes.push(Mistake { place, about, message });

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use super::mistake::{Mistake, Place};
 use super::{Config, ConfigErrors};
+use crate::secret::Fingerprint;
+use crate::store::{self, PostgresSettings, SqliteSettings};
 use crate::telemetry::LogConfig;
 
 impl Config {
@@ -48,8 +50,8 @@ impl Config {
             answer_deadline: _,
         } = &self.ingest;
         // How long ids are remembered is fixed with the store, and so is retention, which they outlive.
-        let crate::store::Config { path: database, remember: _, retention, max_size: _, min_free, disk_free: _ } =
-            &self.store;
+        let crate::store::Config { place, retention, max_size: _ } = &self.store;
+        let store = OfStore::of(place);
         let crate::telemetry::traces::TracesConfig { endpoint } = &self.traces;
         let crate::admin::Config { listen: private, token: _ } = &self.admin;
         let LogConfig { format, level: _ } = &self.log;
@@ -58,13 +60,47 @@ impl Config {
             ("ingest.path", path.clone()),
             ("ingest.max_connections", max_connections.to_string()),
             ("ingest.idle_timeout", format!("{idle_timeout:?}")),
-            ("store.url", database.display().to_string()),
+            ("store.url", store.url),
+            ("store.ca", store.ca),
+            ("store.connections", store.connections),
+            ("store.poll_only", store.poll_only),
             ("store.retention", format!("{retention:?}")),
-            ("store.min_free", min_free.to_string()),
+            ("store.min_free", store.min_free),
             ("admin.listen", private.to_string()),
             ("log.format", format!("{format:?}")),
             ("traces.endpoint", format!("{endpoint:?}")),
         ]
+    }
+}
+
+/// What the keys of each kind of store are set to; nothing for those of another kind. Only to be compared.
+#[derive(Default)]
+struct OfStore {
+    url: String,
+    ca: String,
+    connections: String,
+    poll_only: String,
+    min_free: String,
+}
+
+impl OfStore {
+    fn of(place: &store::Place) -> OfStore {
+        let beginning = |secret: &[u8]| format!("{:?}", Fingerprint::of(secret).beginning());
+        match place {
+            store::Place::Sqlite(SqliteSettings { path, remember: _, min_free, disk_free: _ }) => {
+                OfStore { url: path.display().to_string(), min_free: min_free.to_string(), ..OfStore::default() }
+            }
+            store::Place::Postgres(settings) => {
+                let PostgresSettings { url, ca, connections, poll_only, remember: _ } = &**settings;
+                OfStore {
+                    url: beginning(url.expose().as_bytes()),
+                    ca: ca.as_deref().map(beginning).unwrap_or_default(),
+                    connections: connections.to_string(),
+                    poll_only: poll_only.to_string(),
+                    min_free: String::new(),
+                }
+            }
+        }
     }
 }
 

@@ -37,8 +37,10 @@ const SHOWN: &[&str] = &[
     "ingest.trusted_proxies",
     "log.format",
     "log.level",
+    "store.connections",
     "store.max_size",
     "store.min_free",
+    "store.poll_only",
     "store.retention",
     "webhook.brand",
     "webhook.ids",
@@ -117,6 +119,9 @@ fn text(key: &str, text: &str) -> String {
     if file || SHOWN.contains(&key) || reference {
         return text.to_owned();
     }
+    if key == "store.url" {
+        return database(text);
+    }
     // In the rest of an address there may be a key or a password.
     match Url::parse(text) {
         Ok(url) if key.ends_with(".url") && url.has_host() => {
@@ -124,6 +129,17 @@ fn text(key: &str, text: &str) -> String {
             format!("{}://{}{port}/{HIDDEN}", url.scheme(), url.host_str().unwrap_or_default())
         }
         _ => HIDDEN.to_owned(),
+    }
+}
+
+/// The address of a database without who comes and how.
+pub(super) fn database(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return HIDDEN.to_owned() };
+    url.set_query(None);
+    url.set_fragment(None);
+    match url.set_username("").and_then(|()| url.set_password(None)) {
+        Ok(()) => url.to_string(),
+        Err(()) => HIDDEN.to_owned(),
     }
 }
 
@@ -202,6 +218,25 @@ mod tests {
         let token = config.settings.iter().find(|setting| setting.key == "admin.token").unwrap();
         assert_eq!(token.value.as_deref(), Some("…"));
         assert_eq!(token.origin, Some(Place::Variable("WORKHOOK__ADMIN__TOKEN".to_owned())));
+    }
+
+    #[test]
+    fn of_a_database_s_address_it_is_shown_where_it_is_and_not_who_comes() {
+        let check = |url: &str, expected: &str| {
+            let webhook = "[[webhook]]\nname = \"a\"\ntokens = [\"t\"]";
+            let env: Env =
+                [("WORKHOOK__STORE__URL", url), ("URL", "postgres://u:plain-secret@h/d")].into_iter().collect();
+            let config = Config::parse(Some(("w.toml", webhook)), &env).unwrap();
+            let shown = config.settings.iter().find(|setting| setting.key == "store.url").unwrap();
+            assert_eq!(shown.value.as_deref(), Some(expected));
+            assert!(!format!("{config:?}").contains("plain-secret"));
+        };
+        check(
+            "postgres://user:plain-secret@db.example:5433/hooks?password=plain-secret",
+            "postgres://db.example:5433/hooks",
+        );
+        check("postgresql://plain-secret@db.example/hooks", "postgresql://db.example/hooks");
+        check("env:URL", "env:URL");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::handlers::{Failure, Handler, Success};
 use crate::health::Health;
 use crate::model::{Claimed, DeliveryRecord, DeliveryState, HandlerName, NewDelivery, Plan, StoredEvent};
 use crate::routes::Route;
-use crate::store::{Config, DeliveryQuery, SqliteStore};
+use crate::store::{DeliveryQuery, SqliteSettings, SqliteStore};
 use crate::telemetry::traces::Traces;
 use crate::wake::Wakes;
 
@@ -39,7 +39,7 @@ impl Bench {
     pub(super) async fn with_issues(issues: usize, consumers: &[Consumer]) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let wakes = Wakes::default();
-        let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
+        let config = SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() };
         let house = House {
             store: Arc::new(SqliteStore::open(&config, &wakes).unwrap()),
             clock: Clock::manual(Timestamp::from_second(1_700_000_000).unwrap()),

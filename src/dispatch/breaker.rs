@@ -86,6 +86,12 @@ impl Breaker {
         breaker
     }
 
+    /// The same breaker in another state, which another process has kept: what began before says nothing any more.
+    pub(super) fn taken_over(&self, kept: Option<OpenBreaker>) -> Breaker {
+        let state = kept.map_or_else(State::default, |open| State::Open { open, probing: false });
+        Breaker { state, changes: self.changes + 1 }
+    }
+
     /// Keeps to a policy that may be another than before: where it has no breaker, this one closes; and no wait is longer
     /// than its longest, nor than that after the clock was set back. Whether something changed.
     pub(super) fn follow(&mut self, policy: &BreakerPolicy, now: Timestamp) -> bool {
@@ -132,6 +138,25 @@ impl Breaker {
             Room::Until(_) | Room::Probing => return None,
         }
         Some(Pass { changes: self.changes })
+    }
+
+    /// Whether a probe is under way.
+    pub(super) fn is_probing(&self) -> bool {
+        matches!(self.state, State::Open { probing: true, .. })
+    }
+
+    /// Lets no other probe through before a time, while it is open.
+    pub(super) fn wait_until(&mut self, until: Timestamp) {
+        if let State::Open { open, .. } = &mut self.state {
+            open.until = until;
+        }
+    }
+
+    /// Takes a probe back that is not made after all.
+    pub(super) fn give_up_probe(&mut self) {
+        if let State::Open { probing, .. } = &mut self.state {
+            *probing = false;
+        }
     }
 
     /// Whether what came of an attempt says something still.

@@ -2,8 +2,8 @@
 //!
 //! Each handler has a loop and a bound of its own, so one that is slow or down delays nobody else. What always holds:
 //! a lane's next delivery is claimed only after the one before it was settled in the store; no attempt starts under a
-//! lease that it could outlast; each is made with what is set about the handler when it starts (ruling 19); and none
-//! begins without the leave of the handler's gate, which hears what came of it.
+//! lease that it could outlast, or that others may have taken for lost; each is made with what is set about the handler
+//! when it starts (ruling 19); and none begins without the leave of the handler's gate, which hears what came of it.
 //!
 //! Where attempts are fast, more is claimed than there are free places (stock.rs). An attempt that has ended passes its
 //! place on to the next of these by itself.
@@ -26,8 +26,8 @@ use super::stock::Stock;
 use super::waits::Watch;
 use super::{Consumer, House, Policy, trace};
 use crate::clock::{between, later};
-use crate::model::{Claimed, Ended, NextStep, Settlement};
-use crate::store::{ClaimRequest, LongestWaits, Settled, StoreError};
+use crate::model::{Claimed, Ended, HandlerName, NextStep, Settlement};
+use crate::store::{ClaimRequest, LongestWaits, RatedClaims, Settled, StoreError};
 use crate::telemetry::with_causes;
 
 /// How often the store is asked though nobody said that there is something.
@@ -81,13 +81,14 @@ pub(super) async fn run(
             Ok(()) = consumer.changed() => {}
             () = sleeper.woken() => {}
             () = lanes.freed.notified() => {}
+            () = lanes.gate.news() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
     lanes.give_back(lanes.stock.take_all()).await;
     lanes.attempts.close();
     lanes.attempts.wait().await;
-    lanes.gate.keep(&*lanes.house.store).await;
+    lanes.keep_breaker(&name).await;
 }
 
 /// The places for attempts, of which a change may make more or fewer.
@@ -119,6 +120,17 @@ impl Places {
 /// How long a delivery is held for one attempt.
 fn lease(consumer: &Consumer) -> Duration {
     consumer.attempt_within() + LEASE_MARGIN
+}
+
+/// What a claim came to.
+#[derive(Default)]
+struct Begun {
+    /// How many there were.
+    count: usize,
+    /// How long to wait until others are due.
+    due_in: Option<Duration>,
+    /// How long to wait for more leave of the rate that processes share.
+    leave_in: Option<Duration>,
 }
 
 struct Lanes {
@@ -166,23 +178,35 @@ impl Lanes {
     async fn step(self: &Arc<Self>, places: &mut Places) -> Duration {
         let consumer = self.consumer();
         self.gate.follow(&consumer.policy, self.house.clock.now());
-        self.gate.keep(&*self.house.store).await;
+        self.keep_breaker(&consumer.name).await;
         let free = self.fill(places, &consumer.policy);
         // With a rate it is known only when one begins how many may; and requests come before what can wait.
         let none_ahead = consumer.policy.rate.is_some() || self.house.store.is_pressed();
         let ahead = if none_ahead { 0 } else { self.stock.wants(consumer.policy.concurrency) };
         let leave = self.gate.leave(&consumer.policy, free.len(), ahead, self.house.clock.now());
-        let (claimed, mut next) =
-            if leave.limit == 0 { (0, None) } else { self.claim(&consumer, leave.limit, free).await };
+        let mut begun = match leave.limit {
+            0 => Begun::default(),
+            // Nothing is claimed that others might take at once.
+            _ if self.house.store.presence().is_none() => Begun { due_in: Some(PAUSE), ..Begun::default() },
+            limit => self.claim(&consumer, limit, free).await,
+        };
         // The clock may have been ahead for so short a time that nobody looked while it was.
         let longest = consumer.policy.retry.max.max(lease(&consumer));
-        if next.is_some_and(|next| next > longest) && self.shorten_waits().await.is_some_and(|shortened| shortened > 0)
+        if begun.due_in.is_some_and(|due_in| due_in > longest)
+            && self.shorten_waits().await.is_some_and(|shortened| shortened > 0)
         {
-            next = Some(Duration::ZERO);
+            begun.due_in = Some(Duration::ZERO);
         }
         // Where fewer were due than might begin, more leave is not what is missing.
-        let again = leave.again.filter(|_| claimed == leave.limit);
-        [again, next].into_iter().flatten().fold(POLL, Duration::min)
+        let again = leave.again.filter(|_| begun.count == leave.limit);
+        [again, begun.leave_in, begun.due_in].into_iter().flatten().fold(POLL, Duration::min)
+    }
+
+    /// Keeps what changed of the breaker, and tells of one that opened where that could be told only now.
+    async fn keep_breaker(&self, handler: &HandlerName) {
+        if let Some((open, event)) = self.gate.keep(&*self.house.store).await {
+            self.notices.breaker_open(event, handler, &open);
+        }
     }
 
     /// Starts what is in stock, as far as there are places; the places that are left.
@@ -199,30 +223,32 @@ impl Lanes {
         free
     }
 
-    /// Claims so many, and starts as many of them as there are places given; how many there were, and how long to wait
-    /// until others are due.
-    async fn claim(
-        self: &Arc<Self>,
-        consumer: &Consumer,
-        limit: usize,
-        places: Vec<OwnedSemaphorePermit>,
-    ) -> (usize, Option<Duration>) {
+    /// Claims so many, and starts as many of them as there are places given.
+    async fn claim(self: &Arc<Self>, consumer: &Consumer, limit: usize, places: Vec<OwnedSemaphorePermit>) -> Begun {
         let (now, lease, began) = (self.house.clock.now(), lease(consumer), Instant::now());
         let request = ClaimRequest { handler: consumer.name.clone(), limit, now, lease };
-        match self.house.store.claim(request).await {
-            Ok(claims) => {
+        match self.claims(&consumer.policy, request).await {
+            Ok(RatedClaims { claims, again }) => {
                 let count = claims.claimed.len();
                 // First those that were in stock already, in the order in which they were claimed.
                 self.stock.put(claims.claimed, began.elapsed());
                 for place in places {
                     self.pass_on(place);
                 }
-                (count, claims.next_at.map(|next_at| between(now, next_at)))
+                Begun { count, due_in: claims.next_at.map(|next_at| between(now, next_at)), leave_in: again }
             }
             Err(error) => {
                 tracing::warn!(handler = %consumer.name, error = with_causes(&error), "deliveries stand still until the store is available");
-                (0, Some(PAUSE))
+                Begun { due_in: Some(PAUSE), ..Begun::default() }
             }
+        }
+    }
+
+    /// Claims; where processes share the store, at the rate that they share.
+    async fn claims(&self, policy: &Policy, request: ClaimRequest) -> Result<RatedClaims, StoreError> {
+        match policy.rate.filter(|_| self.house.store.is_shared()) {
+            Some(rate) => self.house.store.claim_at_rate(request, rate).await,
+            None => Ok(RatedClaims { claims: self.house.store.claim(request).await?, again: None }),
         }
     }
 
@@ -264,13 +290,27 @@ impl Lanes {
         }
     }
 
+    /// Whether an attempt may begin: its lease does not end before it, and since it was claimed this process was never
+    /// taken for gone by others, as one is that was asleep.
+    fn holds(&self, claimed: &Claimed, consumer: &Consumer) -> bool {
+        let ends = later(self.house.clock.now(), consumer.attempt_within());
+        ends < claimed.lease_until && self.house.store.presence() == Some(claimed.presence)
+    }
+
     /// Attempts one delivery and settles it.
     ///
     /// Its place is passed on when the result is handed over, so that the next claim rides the same commit.
     async fn attempt(self: Arc<Self>, claimed: Claimed, pass: Pass, place: OwnedSemaphorePermit) {
         let consumer = self.consumer();
+        let only = self.gate.only(&*self.house.store, &consumer.policy, pass, self.house.clock.now()).await;
+        let Some(pass) = only else {
+            self.give_back(vec![claimed]).await;
+            drop(place);
+            self.freed.notify_one();
+            return;
+        };
         let now = self.house.clock.now();
-        if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
+        if self.ends.stop.is_cancelled() || !self.holds(&claimed, &consumer) {
             self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now, self.house.chance.fraction());
             self.give_back(vec![claimed]).await;
             self.pass_on(place);

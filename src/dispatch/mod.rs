@@ -22,8 +22,9 @@ mod stock;
 mod trace;
 mod waits;
 
+pub use crate::model::Rate;
 pub use metrics::Metrics;
-pub use policy::{BreakerPolicy, Policy, Rate, RetryPolicy};
+pub use policy::{BreakerPolicy, Policy, RetryPolicy};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,9 @@ pub async fn run(house: House, consumers: Consumers, stop: CancellationToken, cu
     let gates = gates(&house, &stop).await;
     let (notices, told) = notices::open(Arc::clone(&house.store), cut.clone());
     tasks.spawn(told);
+    if house.store.is_shared() {
+        tasks.spawn(gate::shared::follow(house.clone(), gates.clone(), stop.clone()));
+    }
     tasks.spawn(replayer::run(house.clone(), consumers.clone(), stop.clone()));
     // A handler that ends the process must not look like an event that does: lanes begin when planning has.
     let planned = CancellationToken::new();
@@ -118,7 +122,7 @@ pub async fn run(house: House, consumers: Consumers, stop: CancellationToken, cu
 async fn gates(house: &House, stop: &CancellationToken) -> Gates {
     loop {
         match house.store.handlers().await {
-            Ok(records) => return Gates::restored(records),
+            Ok(records) => return Gates::restored(records, house.store.is_shared()),
             Err(_) if stop.is_cancelled() => return Gates::default(),
             Err(error) => {
                 tracing::warn!(error = with_causes(&error), "deliveries stand still until the store is available");

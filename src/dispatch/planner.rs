@@ -1,6 +1,6 @@
 //! The planner: takes stored events in order and decides which handlers get them.
 //!
-//! It is the only one. What always holds: an event is planned by itself, so one that cannot be planned costs nothing
+//! One process at a time plans. What always holds: an event is planned by itself, so one that cannot be planned costs nothing
 //! but dead letters of its own (ruling 21).
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::notices::Notices;
 use super::{Consumer, Consumers, House, trace};
 use crate::model::{HandlerName, NewDelivery, NotRouted, Plan, Position, StoredEvent};
-use crate::store::StoreError;
+use crate::store::{Duty, StoreError, Tenure};
 use crate::telemetry::with_causes;
 
 /// How many events are planned in one transaction.
@@ -30,8 +30,8 @@ const CRASHES_MAX: u32 = 3;
 /// How many unknown names are remembered, to warn of each once.
 const NAMES_MAX: usize = 1000;
 
-/// Plans until it is told to stop, and says when the first step was good. When the future is dropped, the step under
-/// way is done or not as a whole.
+/// Plans until it is told to stop, while this process has the duty; says when lanes may begin, which is when the first
+/// step was good, or another process plans. When the future is dropped, the step under way is done or not as a whole.
 pub(super) async fn run(
     house: House,
     consumers: Consumers,
@@ -39,45 +39,17 @@ pub(super) async fn run(
     planned: CancellationToken,
     stop: CancellationToken,
 ) {
-    let mut sleeper = house.wakes.events.sleeper();
-    let mut planner = Planner { house, consumers, notices, stalled: None, one_by_one: 0, warned: HashSet::new() };
-    while !stop.is_cancelled() {
-        let stepped = tokio::time::timeout(STEP_MAX, planner.step()).await;
-        planner.house.health.set_planner_moving(matches!(stepped, Ok(Ok(_))));
-        let pause = match stepped {
-            Ok(Ok(count)) => {
-                planned.cancel();
-                if count > 0 {
-                    continue;
-                }
-                POLL
-            }
-            Ok(Err(error)) => {
-                let error = with_causes(&error);
-                tracing::warn!(error, "planning stands still until the store is available");
-                PAUSE
-            }
-            Err(_) => {
-                tracing::warn!("planning stands still: the store did not answer within {STEP_MAX:?}");
-                PAUSE
-            }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = sleeper.woken() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-    if let Err(error) = planner.house.store.end_planning().await {
-        tracing::warn!(error = with_causes(&error), "that planning ended in order was not kept");
-    }
+    let duty = Tenure::new(Arc::clone(&house.store), Duty::Planning, house.health.clone());
+    let planner = Planner::new(house, consumers, notices);
+    duty.during(planner.run(&duty, planned, stop)).await;
 }
 
 struct Planner {
     house: House,
     consumers: Consumers,
     notices: Notices,
+    /// The term of the duty in which planning began.
+    term: Option<u64>,
     /// How often planning began at the first event without getting beyond it; unknown before the first step.
     stalled: Option<u32>,
     /// How many events are still planned one by one, so that a crash shows which one it was.
@@ -86,6 +58,70 @@ struct Planner {
 }
 
 impl Planner {
+    fn new(house: House, consumers: Consumers, notices: Notices) -> Planner {
+        Planner { house, consumers, notices, term: None, stalled: None, one_by_one: 0, warned: HashSet::new() }
+    }
+
+    async fn run(mut self, duty: &Tenure, planned: CancellationToken, stop: CancellationToken) {
+        let (mut sleeper, mut seen) = (self.house.wakes.events.sleeper(), duty.seen());
+        while !stop.is_cancelled() {
+            let Some(term) = duty.term() else {
+                self.house.health.set_planner_moving(duty.is_elsewhere());
+                if duty.is_elsewhere() {
+                    planned.cancel();
+                }
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = seen.changed() => {}
+                }
+                continue;
+            };
+            let Some(pause) = self.turn(duty, term, &planned).await else { continue };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = sleeper.woken() => {}
+                () = seen.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        if duty.is_here()
+            && let Err(error) = self.house.store.end_planning().await
+        {
+            tracing::warn!(error = with_causes(&error), "that planning ended in order was not kept");
+        }
+    }
+
+    /// Takes a step in a term of the duty; how long to wait for the next, `None` where there is more at once.
+    async fn turn(&mut self, duty: &Tenure, term: u64, planned: &CancellationToken) -> Option<Duration> {
+        if self.term.replace(term) != Some(term) {
+            self.stalled = None;
+        }
+        let stepped = tokio::time::timeout(STEP_MAX, self.step()).await;
+        if let Ok(Err(error)) = &stepped
+            && duty.is_lost_by(error)
+        {
+            return None;
+        }
+        self.house.health.set_planner_moving(matches!(stepped, Ok(Ok(_))));
+        match stepped {
+            Ok(Ok(count)) => {
+                planned.cancel();
+                (count == 0).then_some(POLL)
+            }
+            Ok(Err(error)) => {
+                let error = with_causes(&error);
+                tracing::warn!(error, "planning stands still until the store is available");
+                Some(PAUSE)
+            }
+            Err(_) => {
+                tracing::warn!("planning stands still: the store did not answer within {STEP_MAX:?}");
+                Some(PAUSE)
+            }
+        }
+    }
+
     /// Plans the first events that are not; how many they were.
     async fn step(&mut self) -> Result<usize, StoreError> {
         let stalled = match self.stalled {
@@ -187,7 +223,7 @@ mod tests {
     use crate::health::Health;
     use crate::model::EventFilter;
     use crate::routes::Route;
-    use crate::store::{Config, EventQuery, SqliteStore, Store};
+    use crate::store::{EventQuery, SqliteSettings, SqliteStore, Store};
     use crate::telemetry::traces::Traces;
     use crate::wake::Wakes;
     use tokio::runtime::Handle;
@@ -205,7 +241,8 @@ mod tests {
 
     async fn planner(folder: &tempfile::TempDir, events: usize) -> Planner {
         let wakes = Wakes::default();
-        let config = Config { path: folder.path().join("workhook.db"), min_free: 0, ..Config::default() };
+        let config =
+            SqliteSettings { path: folder.path().join("workhook.db"), min_free: 0, ..SqliteSettings::default() };
         let store = SqliteStore::open(&config, &wakes).unwrap();
         for _ in 0..events {
             store.append(accepted("{}")).await.unwrap();
@@ -223,14 +260,7 @@ mod tests {
             metrics: Metrics::default(),
             traces: Traces::default(),
         };
-        Planner {
-            house,
-            consumers: watch::channel(Arc::new(vec![consumer("a"), consumer("b")])).1,
-            notices,
-            stalled: None,
-            one_by_one: 0,
-            warned: HashSet::new(),
-        }
+        Planner::new(house, watch::channel(Arc::new(vec![consumer("a"), consumer("b")])).1, notices)
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::Rate;
+
 /// How a handler is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -15,7 +17,7 @@ pub struct Policy {
     pub retry: RetryPolicy,
     /// When it is left alone, after repeated failures.
     pub breaker: BreakerPolicy,
-    /// How often it is asked at the most; `None` is as often as it goes.
+    /// How often it is asked at the most, by all processes together; `None` is as often as it goes.
     pub rate: Option<Rate>,
 }
 
@@ -39,15 +41,6 @@ pub struct BreakerPolicy {
     pub first: Duration,
     /// The longest wait before any; it doubles with each probe that fails, up to here.
     pub max: Duration,
-}
-
-/// So many in such a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// How many; at least 1.
-    pub count: u32,
-    /// In which time; more than nothing.
-    pub per: Duration,
 }
 
 impl Default for Policy {

@@ -17,7 +17,7 @@ use crate::clock::between;
 use crate::contract::EventName;
 use crate::model::{Candidate, EventFilter, Position, Replay, ReplayId, ReplayStep, ReplayTo, ReplayedEvents};
 use crate::routes::candidates;
-use crate::store::{EventQuery, Page, Start, StoreError};
+use crate::store::{Duty, EventQuery, Page, Start, StoreError, Tenure};
 use crate::telemetry::with_causes;
 
 /// How many events are replayed in one transaction.
@@ -29,25 +29,12 @@ const POLL_RUNNING: Duration = Duration::from_millis(500);
 /// How long to wait after the store failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Replays until it is told to stop. When the future is dropped, the step under way is done or not as a whole.
+/// Replays until it is told to stop, while this process has the duty. When the future is dropped, the step under way is
+/// done or not as a whole.
 pub(super) async fn run(house: House, consumers: Consumers, stop: CancellationToken) {
-    let mut sleeper = house.wakes.replays.sleeper();
-    let mut replayer = Replayer { house, consumers, buckets: BTreeMap::new() };
-    while !stop.is_cancelled() {
-        let wait = match replayer.step().await {
-            Ok(wait) => wait,
-            Err(error) => {
-                tracing::warn!(error = with_causes(&error), "replays stand still until the store is available");
-                PAUSE
-            }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = sleeper.woken() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
+    let duty = Tenure::new(Arc::clone(&house.store), Duty::Replaying, house.health.clone());
+    let replayer = Replayer { house, consumers, buckets: BTreeMap::new() };
+    duty.during(replayer.run(&duty, stop)).await;
 }
 
 struct Replayer {
@@ -58,6 +45,36 @@ struct Replayer {
 }
 
 impl Replayer {
+    async fn run(mut self, duty: &Tenure, stop: CancellationToken) {
+        let (mut sleeper, mut seen) = (self.house.wakes.replays.sleeper(), duty.seen());
+        while !stop.is_cancelled() {
+            let wait = if duty.is_here() { self.turn(duty).await } else { Duration::MAX };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = sleeper.woken() => {}
+                () = seen.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Takes a step; how long to wait for the next.
+    async fn turn(&mut self, duty: &Tenure) -> Duration {
+        match self.step().await {
+            Ok(wait) => wait,
+            Err(error) if duty.is_lost_by(&error) => {
+                // Whoever has it now says what becomes of them.
+                self.buckets.clear();
+                PAUSE
+            }
+            Err(error) => {
+                tracing::warn!(error = with_causes(&error), "replays stand still until the store is available");
+                PAUSE
+            }
+        }
+    }
+
     /// Takes one step of each replay that runs; how long to wait for the next.
     async fn step(&mut self) -> Result<Duration, StoreError> {
         // The oldest first, so that they come in the order in which they were asked for.

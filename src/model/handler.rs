@@ -1,5 +1,7 @@
 //! What is kept about a handler itself.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{DeliveryState, HandlerName};
@@ -32,4 +34,13 @@ pub struct OpenBreaker {
     pub probes: u32,
     /// What came of the last attempt, in a sentence.
     pub reason: String,
+}
+
+/// So many in such a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many; at least 1.
+    pub count: u32,
+    /// In which time; more than nothing.
+    pub per: Duration,
 }

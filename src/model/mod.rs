@@ -21,7 +21,7 @@ pub use delivery::{
 pub use entity::Entity;
 pub use event::{EventRecord, Receipt, StoredEvent};
 pub use filter::{DeliveryFilter, EventFilter, EventOutcome, NameFilter, NameFilterError};
-pub use handler::{HandlerRecord, OpenBreaker};
+pub use handler::{HandlerRecord, OpenBreaker, Rate};
 pub use ids::{DeliveryId, EventId, HandlerName, IdempotencyKey, Position, RejectedId};
 pub use mention::Mention;
 pub use replay::{Candidate, NewReplay, Replay, ReplayId, ReplayState, ReplayStep, ReplayTo, ReplayedEvents};

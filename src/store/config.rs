@@ -1,55 +1,74 @@
-//! What can be set about the store.
+//! What can be set about the store, of whatever kind it is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::DiskFree;
+use super::{PostgresSettings, SqliteSettings};
 
 /// For how long an event's id is remembered at the least (ruling 8).
 pub const REMEMBER_MIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
-const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// For how long an event is kept where nobody says.
+pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The settings of the store.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The database file.
-    pub path: PathBuf,
-    /// How long an event's id is remembered, so that it is not handled twice (ruling 8).
-    pub remember: Duration,
+    /// Where it is.
+    pub place: Place,
     /// How long an event is kept; `None` for ever.
     pub retention: Option<Duration>,
     /// From how many bytes on the oldest events go, whatever their age; `None` is no bound.
     pub max_size: Option<u64>,
-    /// Below how many free bytes of the disk nothing is taken any more.
-    pub min_free: u64,
-    /// Who tells how much room the disk has.
-    pub disk_free: DiskFree,
+}
+
+/// Where everything is kept, with what can be set for that kind of store only.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A file of one process.
+    Sqlite(SqliteSettings),
+    /// A database that many processes share.
+    Postgres(Box<PostgresSettings>),
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config {
-            path: PathBuf::from("workhook-data/workhook.db"),
-            remember: RETENTION,
-            retention: Some(RETENTION),
-            max_size: None,
-            min_free: 256 << 20,
-            disk_free: DiskFree::default(),
-        }
+        Config { place: Place::Sqlite(SqliteSettings::default()), retention: Some(RETENTION), max_size: None }
     }
 }
 
 impl Config {
-    /// The folder of the database, where generated secrets lie as well.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
     /// Sets how long an event is kept, and with it how long its id is remembered (ruling 8).
     pub fn set_retention(&mut self, retention: Option<Duration>) {
         self.retention = retention;
-        self.remember = retention.map_or(Duration::MAX, |retention| retention.max(REMEMBER_MIN));
+        let remember = retention.map_or(Duration::MAX, |retention| retention.max(REMEMBER_MIN));
+        match &mut self.place {
+            Place::Sqlite(settings) => settings.remember = remember,
+            Place::Postgres(settings) => settings.remember = remember,
+        }
+    }
+}
+
+impl Place {
+    /// The settings of an embedded store, where it is one.
+    #[must_use]
+    pub fn embedded(&self) -> Option<&SqliteSettings> {
+        match self {
+            Place::Sqlite(settings) => Some(settings),
+            Place::Postgres(_) => None,
+        }
+    }
+
+    /// The folder of the database, where generated secrets lie as well. A database that is shared has none: a secret
+    /// that one process made would be unknown to the others.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.embedded().map(SqliteSettings::folder)
+    }
+
+    /// Below how many free bytes of the disk nothing is taken any more; 0 where the disk is another machine's affair.
+    #[must_use]
+    pub fn min_free(&self) -> u64 {
+        self.embedded().map_or(0, |settings| settings.min_free)
     }
 }

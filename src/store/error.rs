@@ -97,6 +97,15 @@ pub enum OpenError {
         /// The database.
         path: PathBuf,
     },
+    /// A PostgreSQL server is not to be had, or not fit for this.
+    #[error("PostgreSQL at {server}: {fault}")]
+    Server {
+        /// Where it is.
+        server: String,
+        /// What is wrong.
+        #[source]
+        fault: ServerFault,
+    },
     /// The database cannot be opened or brought up to date.
     #[error("cannot open {path}")]
     Database {
@@ -106,4 +115,87 @@ pub enum OpenError {
         #[source]
         source: Source,
     },
+}
+
+/// What is wrong with a PostgreSQL server, or with the way to it. It never says a password.
+#[derive(Debug, Error)]
+pub enum ServerFault {
+    /// The address cannot be read.
+    #[error("the address cannot be read: {0}")]
+    Url(String),
+    /// Nobody answers there.
+    #[error("cannot connect")]
+    Connect(#[source] Source),
+    /// The password is wrong or missing, or the user is not let in.
+    #[error("it does not let {user} in: the password is wrong or missing, or pg_hba.conf says no")]
+    Password {
+        /// The user.
+        user: String,
+    },
+    /// There is no such database.
+    #[error("there is no database {database}; make it with CREATE DATABASE")]
+    NoDatabase {
+        /// The database.
+        database: String,
+    },
+    /// The way there cannot be encrypted as `sslmode` asks for.
+    #[error("the connection cannot be encrypted as sslmode asks for")]
+    Tls(#[source] Source),
+    /// The server is too old.
+    #[error("it is PostgreSQL {found}; at least {least} is needed")]
+    TooOld {
+        /// What was found.
+        found: String,
+        /// What is needed.
+        least: &'static str,
+    },
+    /// The database is not in UTF-8.
+    #[error("the database's encoding is {found}; it has to be UTF8")]
+    Encoding {
+        /// What was found.
+        found: String,
+    },
+    /// A setting that the promises rest on is another.
+    #[error("{setting} is {found}: what was acknowledged could be lost; it has to be on")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// Nothing can be written.
+    #[error("nothing can be written to it: {0}")]
+    ReadOnly(&'static str),
+    /// No schema to make tables in.
+    #[error("none of the schemas of the search_path exists; make one with CREATE SCHEMA")]
+    NoSchema,
+    /// A newer workhook has made the tables.
+    #[error("the tables were made by a newer workhook (schema {found}, this one knows {known}); use that one")]
+    NewerSchema {
+        /// The version of the tables.
+        found: i64,
+        /// The newest version that is known.
+        known: i64,
+    },
+    /// The user may not do what is needed.
+    #[error("{user} may not do what is needed: tables have to be made, read and written")]
+    NoRight {
+        /// The user.
+        user: String,
+        /// What exactly.
+        #[source]
+        source: Source,
+    },
+    /// Anything else.
+    #[error("it does not work with this server")]
+    Other(#[source] Source),
+}
+
+impl OpenError {
+    /// Whether waiting may mend it: a server that is away, starts, or is not the primary yet.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        use ServerFault::{Connect, Other, ReadOnly};
+        matches!(self, OpenError::Server { fault: Connect(_) | Other(_) | ReadOnly(_), .. })
+    }
 }

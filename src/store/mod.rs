@@ -13,16 +13,21 @@ mod error;
 mod keeping;
 mod lists;
 mod metrics;
+mod postgres;
 mod sqlite;
+mod tenure;
 mod verbs;
+mod waiting;
 
-pub use config::{Config, REMEMBER_MIN};
+pub use config::{Config, Place, REMEMBER_MIN};
 pub use disk::DiskFree;
-pub use error::{OpenError, StoreError};
+pub use error::{OpenError, ServerFault, StoreError};
 pub use keeping::{ForgetAbout, ForgetStep, Forgotten, Left, PruneRequest, Pruned, Space};
 pub use lists::{
     Counts, DeliveryQuery, EventQuery, EventRow, Page, RefusalCount, RejectedQuery, RejectedRow, Start, TokenUse,
 };
 pub use metrics::Metrics;
-pub use sqlite::SqliteStore;
-pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, Settled, Store};
+pub use postgres::{PostgresStore, Settings as PostgresSettings};
+pub use sqlite::{Settings as SqliteSettings, SqliteStore};
+pub use tenure::{Seen, Tenure};
+pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Replica, Settled, Store};

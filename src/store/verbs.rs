@@ -14,7 +14,7 @@ use super::{
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
     Claimed, DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker,
-    Plan, Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+    Plan, Position, Rate, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 
 /// Where everything is kept. One method is one transaction.
@@ -22,6 +22,11 @@ use crate::model::{
 /// Every future may be dropped half-way: what was handed over is done or not done as a whole, and nobody is told.
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
+    /// Whether several processes may have it at one time. Whoever has one of its own is spared what they need.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Keeps an event, or recognises it (rulings 3 to 8). Many at once share one commit. While the disk is nearly full
     /// only notices are taken (ruling 23).
     async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError>;
@@ -51,6 +56,13 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Takes heads of a handler's lanes that are due, and holds them under a lease.
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError>;
+
+    /// The same, and no more than a rate allows to all processes together. A store that belongs to one process has no rate
+    /// to share: whoever claims keeps to it.
+    async fn claim_at_rate(&self, request: ClaimRequest, rate: Rate) -> Result<RatedClaims, StoreError> {
+        let _ = rate;
+        Ok(RatedClaims { claims: self.claim(request).await?, again: None })
+    }
 
     /// Makes nothing of a handler's wait longer than it may, after the clock was set back: what was never claimed is due
     /// at once. How much was changed.
@@ -119,6 +131,18 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Keeps the state of a handler's breaker; `None` is closed.
     async fn keep_breaker(&self, handler: HandlerName, breaker: Option<OpenBreaker>) -> Result<(), StoreError>;
 
+    /// Keeps the state of a handler's breaker in the place of another, as told by when it opened and when the next probe is
+    /// let through; whether that was what was kept. Otherwise nothing is changed.
+    async fn replace_breaker(
+        &self,
+        handler: HandlerName,
+        from: Option<OpenBreaker>,
+        to: Option<OpenBreaker>,
+    ) -> Result<bool, StoreError>;
+
+    /// Every breaker that is open.
+    async fn open_breakers(&self) -> Result<Vec<(HandlerName, OpenBreaker)>, StoreError>;
+
     /// Keeps a replay that is to be made; `None` where it is of one event and there is no such event. One that can mean
     /// nothing that is there is done at once. Of older ones than the newest thousand those that are done go.
     async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError>;
@@ -182,6 +206,18 @@ pub trait Store: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// The processes that share it and live, this one among them, by name; none where it belongs to one process.
+    async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The number of the time for which this process has been there for all others without a break; `None` while they may
+    /// take it for gone. What was claimed in another such time may be somebody else's by now, whatever its lease says. A
+    /// store that belongs to one process has a single one.
+    fn presence(&self) -> Option<u64> {
+        Some(0)
+    }
+
     /// Tries a durable write; [`StoreError::Full`] while nothing is taken for want of room.
     async fn probe(&self) -> Result<(), StoreError>;
 
@@ -203,7 +239,27 @@ pub enum Duty {
     Upkeep,
 }
 
+/// A process that shares a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// What it calls itself.
+    pub name: String,
+    /// Whether it is the one that asks.
+    pub is_this: bool,
+    /// What it does for all.
+    pub duties: Vec<Duty>,
+}
+
 impl Duty {
+    /// Each of them.
+    pub const ALL: [Duty; 3] = [Duty::Planning, Duty::Replaying, Duty::Upkeep];
+
+    /// The duty of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Duty> {
+        Duty::ALL.into_iter().find(|duty| duty.as_str() == name)
+    }
+
     /// Its name, where it is kept or told.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -274,6 +330,15 @@ pub struct Claims {
     pub claimed: Vec<Claimed>,
     /// When the next one is due, where fewer than asked for were due.
     pub next_at: Option<Timestamp>,
+}
+
+/// What a handler gets that keeps to a rate together with others.
+#[derive(Debug, Clone, Default)]
+pub struct RatedClaims {
+    /// What it gets.
+    pub claims: Claims,
+    /// How long to wait for more, where the rate is what is missing.
+    pub again: Option<Duration>,
 }
 
 /// What became of a settlement.

@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Upkeep;
 use super::pace::{pause, timed, wait};
-use crate::telemetry::with_causes;
 
 /// How many events are made findable in one step: requests wait behind it.
 const BATCH: usize = 64;
@@ -21,16 +20,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     // Registered first: an event that comes while the store is asked is not missed.
     let mut sleeper = upkeep.wakes.events.sleeper();
-    loop {
+    while upkeep.on_duty(stop).await {
         let (made, took) = timed(upkeep.store.catalogue(BATCH)).await;
         let idle = match &made {
             Ok(0) => true,
             Ok(_) => false,
             Err(error) => {
-                tracing::warn!(
-                    error = with_causes(error),
-                    "events cannot be made findable until the store is available"
-                );
+                upkeep.failed(error, "events cannot be made findable");
                 false
             }
         };

@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Upkeep;
 use super::pace::{pause, timed, wait};
-use crate::telemetry::with_causes;
 
 /// How often it is looked whether there is something to do.
 const EVERY: Duration = Duration::from_secs(1);
@@ -15,17 +14,14 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps them in order until it is told to stop.
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
-    loop {
+    while upkeep.on_duty(stop).await {
         let (stepped, took) = timed(upkeep.store.tidy_keys(upkeep.clock.now())).await;
         let rest = match stepped {
             // In a hurry, because requests add as many while they come as fast as they can.
             Ok(true) => pause(took, true),
             Ok(false) => EVERY,
             Err(error) => {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "what repetitions are known by cannot be kept in order until the store is available"
-                );
+                upkeep.failed(&error, "what repetitions are known by cannot be kept in order");
                 PAUSE
             }
         };

@@ -20,8 +20,10 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::health::Health;
 use crate::model::HandlerName;
-use crate::store::Store;
+use crate::store::{Duty, Store, StoreError, Tenure};
+use crate::telemetry::with_causes;
 use crate::wake::Wakes;
 
 /// What can be set about upkeep.
@@ -74,18 +76,16 @@ pub struct Upkeep {
     clock: Clock,
     wakes: Wakes,
     settings: SettingsInForce,
+    duty: Tenure,
 }
 
 impl Upkeep {
     /// Upkeep that does not run yet.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Clock, wakes: Wakes, settings: Settings) -> Upkeep {
-        Upkeep {
-            store,
-            clock,
-            wakes,
-            settings: SettingsInForce { settings: Arc::new(RwLock::new(settings)), changed: Sender::new(()) },
-        }
+    pub fn new(store: Arc<dyn Store>, clock: Clock, wakes: Wakes, health: Health, settings: Settings) -> Upkeep {
+        let duty = Tenure::new(Arc::clone(&store), Duty::Upkeep, health);
+        let settings = SettingsInForce { settings: Arc::new(RwLock::new(settings)), changed: Sender::new(()) };
+        Upkeep { store, clock, wakes, settings, duty }
     }
 
     /// Where other settings are put in while it runs.
@@ -94,13 +94,37 @@ impl Upkeep {
         self.settings.clone()
     }
 
-    /// Runs until it is told to stop. A step that is under way is finished by the store.
+    /// Runs until it is told to stop, while this process has the duty. A step that is under way is finished by the store.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::join!(
-            catalogue::run(&self, &stop),
-            keys::run(&self, &stop),
-            retention::run(&self, &stop),
-            watch::run(&self, &stop),
-        );
+        let work = async {
+            tokio::join!(
+                catalogue::run(&self, &stop),
+                keys::run(&self, &stop),
+                retention::run(&self, &stop),
+                watch::run(&self, &stop),
+            );
+        };
+        self.duty.during(work).await;
+    }
+
+    /// Waits until this process has the duty, unless it is told to stop; whether to go on.
+    async fn on_duty(&self, stop: &CancellationToken) -> bool {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            () = self.duty.wait() => true,
+        }
+    }
+
+    /// Rests in the middle of some work, unless it is told to stop; whether this process is to go on with it.
+    async fn rest(&self, time: Duration, stop: &CancellationToken) -> bool {
+        pace::wait(time, stop).await && self.duty.is_here()
+    }
+
+    /// Says why something could not be done, unless another process does it now.
+    fn failed(&self, error: &StoreError, what: &'static str) {
+        if !self.duty.is_lost_by(error) {
+            tracing::warn!(error = with_causes(error), "{what} until the store is available");
+        }
     }
 }

@@ -5,11 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::pace::{Pace, pause, timed, wait};
+use super::pace::{Pace, pause, timed};
 use super::{Settings, Upkeep};
 use crate::model::Position;
 use crate::store::{PruneRequest, Pruned, Space, StoreError};
-use crate::telemetry::with_causes;
 
 /// How often it is looked whether something is old enough.
 const EVERY: Duration = Duration::from_secs(60);
@@ -22,10 +21,10 @@ const SLACK: u64 = 32 << 20;
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     let mut round = Round::new(upkeep, stop);
     let mut seen = upkeep.settings.changed.subscribe();
-    loop {
+    while upkeep.on_duty(stop).await {
         let now = upkeep.clock.now();
         if let Err(error) = round.run(now).await {
-            tracing::warn!(error = with_causes(&error), "old events cannot be removed until the store is available");
+            upkeep.failed(&error, "old events cannot be removed");
         }
         if !upkeep.settings.wait(&mut seen, EVERY, stop).await {
             return;
@@ -65,7 +64,7 @@ impl<'a> Round<'a> {
                 break;
             }
             let (more, took) = timed(self.upkeep.store.give_back()).await;
-            if !more? || !wait(pause(took, is_urgent(space, &settings)), self.stop).await {
+            if !more? || !self.upkeep.rest(pause(took, is_urgent(space, &settings)), self.stop).await {
                 break;
             }
         }
@@ -79,7 +78,7 @@ impl<'a> Round<'a> {
             gone.add(pruned);
             let Some(through) = pruned.through else { break };
             after = through;
-            if !wait(rest, self.stop).await {
+            if !self.upkeep.rest(rest, self.stop).await {
                 break;
             }
         }
@@ -171,8 +170,9 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::contract::sample::accepted;
+    use crate::health::Health;
     use crate::model::{HandlerName, NewDelivery, Plan};
-    use crate::store::{Config, EventQuery, SqliteStore, Store};
+    use crate::store::{EventQuery, SqliteSettings, SqliteStore, Store};
     use crate::wake::Wakes;
 
     const MIB: u64 = 1 << 20;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     /// Upkeep that keeps events for no time and knows no handler, over a store with so many that are pending for `crm`.
-    async fn upkeep(events: usize, config: &Config) -> Upkeep {
+    async fn upkeep(events: usize, config: &SqliteSettings) -> Upkeep {
         let store = SqliteStore::open(config, &Wakes::default()).unwrap();
         for issue in 0..events {
             store.append(accepted(format!(r#"{{"data":{{"issue":{{"id":{issue}}}}}}}"#))).await.unwrap();
@@ -220,11 +220,11 @@ mod tests {
         let plans = unplanned.iter().map(|event| plan(event.position)).collect();
         store.plan(plans, Timestamp::UNIX_EPOCH).await.unwrap();
         let settings = Settings { retention: Some(Duration::ZERO), ..Settings::default() };
-        Upkeep::new(Arc::new(store), Clock::system(), Wakes::default(), settings)
+        Upkeep::new(Arc::new(store), Clock::system(), Wakes::default(), Health::default(), settings)
     }
 
-    fn config(folder: &tempfile::TempDir) -> Config {
-        Config { path: folder.path().join("workhook.db"), ..Config::default() }
+    fn config(folder: &tempfile::TempDir) -> SqliteSettings {
+        SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() }
     }
 
     fn crm() -> HandlerName {

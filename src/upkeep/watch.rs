@@ -13,7 +13,6 @@ use super::{Settings, Upkeep};
 use crate::clock::between;
 use crate::contract::{Accepted, Notice, NoticeKind};
 use crate::store::{RefusalCount, Space, Store, StoreError, TokenUse};
-use crate::telemetry::with_causes;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(30);
@@ -28,10 +27,10 @@ const HOUR_SECONDS: i64 = 3600;
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     let mut watcher = Watcher::default();
     let mut seen = upkeep.settings.changed.subscribe();
-    loop {
+    while upkeep.on_duty(stop).await {
         let current = upkeep.settings.now().await.clone();
         if let Err(error) = look(upkeep, &mut watcher, &current).await {
-            tracing::warn!(error = with_causes(&error), "notices wait until the store is available");
+            upkeep.failed(&error, "notices wait");
         }
         if !upkeep.settings.wait(&mut seen, EVERY, stop).await {
             return;
@@ -186,7 +185,7 @@ fn map<const N: usize>(particulars: [(&str, serde_json::Value); N]) -> Map<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Config, SqliteStore};
+    use crate::store::{SqliteSettings, SqliteStore};
     use crate::wake::Wakes;
 
     fn at(minute: i64) -> Timestamp {
@@ -249,7 +248,7 @@ mod tests {
     async fn what_cannot_be_stored_is_told_when_it_can() {
         let folder = tempfile::tempdir().unwrap();
         let store = |name: &str| {
-            let config = Config { path: folder.path().join(name), ..Config::default() };
+            let config = SqliteSettings { path: folder.path().join(name), ..SqliteSettings::default() };
             SqliteStore::open(&config, &Wakes::default()).unwrap()
         };
         let mut watcher = Watcher::default();

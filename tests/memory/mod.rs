@@ -5,6 +5,7 @@
 //! those who were turned away. What always holds: one method is one look at [`Kept`] under one lock.
 
 mod deliveries;
+mod duties;
 mod events;
 mod interventions;
 mod lists;
@@ -13,6 +14,7 @@ mod replays;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,16 +22,17 @@ use jiff::Timestamp;
 use workhook::contract::{Accepted, Key, Rejected};
 use workhook::model::{
     DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
-    Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+    Position, Rate, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 use workhook::store::{
-    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, LongestWaits,
-    Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled, Space, Store, StoreError,
-    TokenUse,
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
+    LongestWaits, Page, PlanStart, PruneRequest, Pruned, RatedClaims, RefusalCount, RejectedQuery, RejectedRow,
+    Settled, Space, Store, StoreError, TokenUse,
 };
 use workhook::wake::Wakes;
 
 use self::deliveries::Delivery;
+use self::duties::{Held, Rates};
 use self::events::Event;
 
 /// Where a store lives: what survives the end of a process.
@@ -57,6 +60,11 @@ struct Kept {
     last_replay: i64,
     /// How many requests were rejected; nothing else is kept of them.
     rejected: i64,
+    /// Who has which duty, where processes share the store, and how many they were.
+    duties: HashMap<Duty, Held>,
+    processes: u64,
+    rates: Rates,
+    is_away: bool,
 }
 
 /// A store that one process has open.
@@ -67,6 +75,9 @@ pub(crate) struct MemoryStore {
     /// How long an event is known by its id, in milliseconds.
     remember_ms: i64,
     closed: AtomicBool,
+    /// Which process it is, where several share it, with the epochs of its duties.
+    process: Option<u64>,
+    epochs: Mutex<HashMap<Duty, u64>>,
 }
 
 /// A time as it is kept, to the millisecond.
@@ -79,7 +90,31 @@ impl Memory {
     pub(crate) fn open(&self, wakes: &Wakes, remember_ms: i64) -> MemoryStore {
         let memory = self.clone();
         memory.look(Kept::recover);
-        MemoryStore { memory, wakes: wakes.clone(), remember_ms, closed: AtomicBool::new(false) }
+        memory.made(wakes, remember_ms, None)
+    }
+
+    /// Opens the store beside other processes that have it open.
+    pub(crate) fn join(&self, wakes: &Wakes, remember_ms: i64) -> MemoryStore {
+        let process = self.look(|kept| {
+            kept.processes += 1;
+            kept.processes
+        });
+        self.clone().made(wakes, remember_ms, Some(process))
+    }
+
+    /// Has a process that nobody knows take a duty over, as if whoever had it had been asleep for too long.
+    pub(crate) fn seize(&self, duty: Duty, lease: Duration) {
+        self.look(|kept| kept.seize(duty, lease));
+    }
+
+    /// Whether the store cannot be reached, by nobody.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.look(|kept| kept.is_away = is_away);
+    }
+
+    fn made(self, wakes: &Wakes, remember_ms: i64, process: Option<u64>) -> MemoryStore {
+        let (closed, epochs) = (AtomicBool::new(false), Mutex::default());
+        MemoryStore { memory: self, wakes: wakes.clone(), remember_ms, closed, process, epochs }
     }
 
     fn look<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
@@ -89,7 +124,22 @@ impl Memory {
 
 impl MemoryStore {
     fn look<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
-        if self.closed.load(Ordering::SeqCst) { Err(StoreError::Ended) } else { Ok(self.memory.look(work)) }
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Ended);
+        }
+        self.memory.look(|kept| match kept.is_away {
+            true => Err(StoreError::Unavailable("it is away".into())),
+            false => Ok(work(kept)),
+        })
+    }
+
+    /// The same for what only the holder of a duty may do.
+    fn on_duty<T>(&self, duty: Duty, work: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
+        let epoch = self.epochs.lock().unwrap().get(&duty).copied();
+        self.look(|kept| {
+            self.process.map_or(Ok(()), |process| kept.has(duty, process, epoch))?;
+            Ok(work(kept))
+        })?
     }
 
     /// What it does not have.
@@ -110,11 +160,11 @@ impl Store for MemoryStore {
     }
 
     async fn start_planning(&self) -> Result<PlanStart, StoreError> {
-        self.look(Kept::start_planning)
+        self.on_duty(Duty::Planning, Kept::start_planning)
     }
 
     async fn end_planning(&self) -> Result<(), StoreError> {
-        self.look(|kept| kept.stalled = (-1, 0))
+        self.on_duty(Duty::Planning, |kept| kept.stalled = (-1, 0))
     }
 
     async fn unplanned(&self, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
@@ -122,7 +172,7 @@ impl Store for MemoryStore {
     }
 
     async fn plan(&self, plans: Vec<Plan>, now: Timestamp) -> Result<(), StoreError> {
-        self.look(|kept| kept.plan(plans, now))?;
+        self.on_duty(Duty::Planning, |kept| kept.plan(plans, now))?;
         self.wakes.deliveries.wake();
         Ok(())
     }
@@ -193,6 +243,42 @@ impl Store for MemoryStore {
         self.look(|kept| kept.keep_breaker(handler, breaker))
     }
 
+    async fn replace_breaker(
+        &self,
+        handler: HandlerName,
+        from: Option<OpenBreaker>,
+        to: Option<OpenBreaker>,
+    ) -> Result<bool, StoreError> {
+        self.look(|kept| kept.replace_breaker(handler, from.as_ref(), to))
+    }
+
+    async fn open_breakers(&self) -> Result<Vec<(HandlerName, OpenBreaker)>, StoreError> {
+        self.look(|kept| kept.open_breakers())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.process.is_some()
+    }
+
+    async fn hold(&self, duty: Duty, lease: Duration) -> Result<bool, StoreError> {
+        let Some(process) = self.process else { return self.look(|_| true) };
+        let epoch = self.look(|kept| kept.take_duty(duty, process, lease))?;
+        let mut epochs = self.epochs.lock().unwrap();
+        match epoch {
+            Some(epoch) => epochs.insert(duty, epoch),
+            None => epochs.remove(&duty),
+        };
+        Ok(epoch.is_some())
+    }
+
+    async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {
+        self.look(|kept| self.process.into_iter().for_each(|process| kept.let_go(duty, process)))
+    }
+
+    async fn claim_at_rate(&self, request: ClaimRequest, rate: Rate) -> Result<RatedClaims, StoreError> {
+        self.look(|kept| kept.claim_at_rate(&request, rate))
+    }
+
     async fn replays(&self, limit: usize) -> Result<Vec<Replay>, StoreError> {
         self.look(|kept| kept.replays.values().rev().take(limit).cloned().collect())
     }
@@ -219,7 +305,7 @@ impl Store for MemoryStore {
         through: Position,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.look(|kept| kept.step_replay(id, &step, through, now))?;
+        self.on_duty(Duty::Replaying, |kept| kept.step_replay(id, &step, through, now))?;
         self.wakes.deliveries.wake();
         Ok(())
     }
@@ -235,7 +321,7 @@ impl Store for MemoryStore {
     }
 
     async fn catalogue(&self, limit: usize) -> Result<usize, StoreError> {
-        self.look(|kept| kept.catalogue(limit))
+        self.on_duty(Duty::Upkeep, |kept| kept.catalogue(limit))
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -179,6 +179,21 @@ impl Store for Watched {
         kept
     }
 
+    async fn replace_breaker(
+        &self,
+        handler: HandlerName,
+        from: Option<OpenBreaker>,
+        to: Option<OpenBreaker>,
+    ) -> Result<bool, StoreError> {
+        let store = Arc::clone(&self.store);
+        self.through(async move { store.replace_breaker(handler, from, to).await }).await
+    }
+
+    async fn open_breakers(&self) -> Result<Vec<(HandlerName, OpenBreaker)>, StoreError> {
+        let store = Arc::clone(&self.store);
+        self.through(async move { store.open_breakers().await }).await
+    }
+
     async fn handlers(&self) -> Result<Vec<HandlerRecord>, StoreError> {
         let store = Arc::clone(&self.store);
         self.through(async move { store.handlers().await }).await

@@ -273,6 +273,29 @@ pub(crate) async fn a_breaker_comes_back_after_a_restart_until_it_is_closed(benc
     assert_eq!(bench.store.handlers().await.unwrap(), []);
 }
 
+pub(crate) async fn a_breaker_is_replaced_only_where_it_is_the_one_that_was_known(bench: &mut Bench) {
+    let opened = OpenBreaker { since: at(1), until: at(31), failures: 5, probes: 0, reason: "it was down".to_owned() };
+    let taken = OpenBreaker { until: at(50), ..opened.clone() };
+    let open = |breaker: &OpenBreaker| vec![(handler("crm"), breaker.clone())];
+    let replace = async |from: Option<&OpenBreaker>, to: Option<&OpenBreaker>| {
+        bench.store.replace_breaker(handler("crm"), from.cloned(), to.cloned()).await.unwrap()
+    };
+    assert!(!replace(Some(&opened), Some(&taken)).await, "nothing is open");
+    assert!(replace(None, Some(&opened)).await);
+    assert!(!replace(None, Some(&taken)).await, "it is open already");
+    assert_eq!(bench.store.open_breakers().await.unwrap(), open(&opened));
+    assert!(replace(Some(&opened), Some(&taken)).await);
+    assert!(!replace(Some(&opened), None).await, "somebody else has the probe");
+    assert_eq!(bench.store.open_breakers().await.unwrap(), open(&taken));
+    set_paused(bench, "crm", true, 60).await;
+    let replace = async |from: Option<&OpenBreaker>, to: Option<&OpenBreaker>| {
+        bench.store.replace_breaker(handler("crm"), from.cloned(), to.cloned()).await.unwrap()
+    };
+    assert!(replace(Some(&taken), None).await);
+    assert_eq!(bench.store.open_breakers().await.unwrap(), []);
+    assert_eq!(bench.handler("crm").await.paused_at, Some(at(60)), "and it leaves the pause alone");
+}
+
 pub(crate) async fn a_decision_wakes_the_handlers(bench: &mut Bench) {
     async fn woken(deliveries: &mut Sleeper, by: &str) {
         let woken = tokio::time::timeout(PATIENCE, deliveries.woken()).await;

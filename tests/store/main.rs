@@ -28,9 +28,17 @@ mod same_event;
 mod stored;
 mod turned_away;
 
+#[expect(dead_code, reason = "here one process at a time has it")]
 #[path = "../memory/mod.rs"]
 mod memory;
 mod memory_fixture;
+
+mod postgres_away;
+mod postgres_fixture;
+mod postgres_open;
+mod postgres_server;
+mod postgres_shared;
+mod postgres_texts;
 
 mod sqlite_fixture;
 mod sqlite_keep;
@@ -39,6 +47,7 @@ mod sqlite_parts;
 mod sqlite_upgrade;
 
 use memory_fixture::MemoryFixture;
+use postgres_fixture::PostgresFixture;
 use sqlite_fixture::SqliteFixture;
 
 /// Makes a module of tests for a fixture, one for each case. A case that is not listed is dead code, which is told.
@@ -153,6 +162,7 @@ macro_rules! conformance {
             what_was_under_way_when_its_handler_was_paused_is_settled_all_the_same
             a_handler_can_be_paused_before_it_has_a_delivery_and_leaves_no_trace
             a_breaker_comes_back_after_a_restart_until_it_is_closed
+            a_breaker_is_replaced_only_where_it_is_the_one_that_was_known
             a_decision_wakes_the_handlers
         );
         conformance!(@room $fixture, kept_replays:
@@ -249,4 +259,5 @@ macro_rules! conformance {
 }
 
 conformance!(sqlite, SqliteFixture);
+conformance!(postgres, PostgresFixture);
 conformance!(in_memory, MemoryFixture, handled only);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use workhook::store::{Config, SqliteStore, Store};
+use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
 use crate::bench::{Fixture, REMEMBER};
@@ -19,9 +19,9 @@ pub(crate) struct SqliteFixture {
 }
 
 impl SqliteFixture {
-    pub(crate) fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> SqliteSettings {
         // Whatever room the machine has.
-        Config { path: self.database(), remember: REMEMBER, min_free: 0, ..Config::default() }
+        SqliteSettings { path: self.database(), remember: REMEMBER, min_free: 0, ..SqliteSettings::default() }
     }
 
     pub(crate) fn database(&self) -> PathBuf {

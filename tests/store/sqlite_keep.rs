@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use workhook::contract::{Accepted, Notice, NoticeKind};
 use workhook::model::{EventFilter, NewReplay, NextStep, Position, ReplayTo, ReplayedEvents};
 use workhook::store::{
-    Appended, Config, DiskFree, ForgetAbout, ForgetStep, Forgotten, Left, PruneRequest, SqliteStore, Store, StoreError,
+    Appended, DiskFree, ForgetAbout, ForgetStep, Forgotten, Left, PruneRequest, SqliteSettings, SqliteStore, Store,
+    StoreError,
 };
 use workhook::wake::Wakes;
 
@@ -20,7 +21,7 @@ use crate::sqlite_fixture::SqliteFixture;
 const MARKER: &str = "zanzibarcelona";
 
 /// How often the marker stands in the files of a database.
-fn marks(config: &Config) -> usize {
+fn marks(config: &SqliteSettings) -> usize {
     let database = config.path.to_str().unwrap();
     let in_file = |path: String| {
         let bytes = std::fs::read(path).unwrap_or_default().to_ascii_lowercase();
@@ -140,14 +141,14 @@ async fn while_somebody_reads_the_database_it_is_said_that_the_log_is_left() {
 async fn ruling_23_while_the_disk_is_nearly_full_only_notices_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     let free = Arc::new(AtomicU64::new(1000));
-    let config = Config {
+    let config = SqliteSettings {
         path: folder.path().join("workhook.db"),
         min_free: 1000,
         disk_free: DiskFree::told_by({
             let free = Arc::clone(&free);
             move |_| Some(free.load(Ordering::SeqCst))
         }),
-        ..Config::default()
+        ..SqliteSettings::default()
     };
     let store = SqliteStore::open(&config, &Wakes::default()).unwrap();
     assert!(matches!(store.append(Request::new().accepted()).await, Ok(Appended::Stored { .. })));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use workhook::model::{EventFilter, Position};
-use workhook::store::{Config, EventQuery, ForgetAbout, ForgetStep, PruneRequest, Start};
+use workhook::store::{EventQuery, ForgetAbout, ForgetStep, PruneRequest, SqliteSettings, Start};
 
 use crate::bench::{ALL, Bench, Fixture, PATIENCE, at, plan};
 use crate::request::Request;
@@ -19,14 +19,14 @@ fn by(name: &str) -> Request {
 }
 
 /// A store, the path of whose database is told.
-async fn fresh() -> (Bench, Config) {
+async fn fresh() -> (Bench, SqliteSettings) {
     let fixture = SqliteFixture::fresh();
     let config = fixture.config();
     (Bench::of(fixture).await, config)
 }
 
 /// Has the next event stored at a position, as though there had been others.
-fn go_to(config: &Config, position: i64) {
+fn go_to(config: &SqliteSettings, position: i64) {
     let connection = Connection::open(&config.path).unwrap();
     connection.busy_timeout(PATIENCE).unwrap();
     connection
@@ -39,7 +39,7 @@ fn go_to(config: &Config, position: i64) {
 }
 
 /// The parts that there are, by the names of their tables.
-fn parts(config: &Config) -> BTreeSet<String> {
+fn parts(config: &SqliteSettings) -> BTreeSet<String> {
     let connection = Connection::open(&config.path).unwrap();
     let mut names = connection
         .prepare("SELECT name FROM sqlite_schema WHERE name GLOB 'terms*' AND sql LIKE 'CREATE VIRTUAL%'")
@@ -152,7 +152,7 @@ async fn forgetting_cleans_every_part_of_what_was_removed_by_whomever() {
 }
 
 /// Whether a term stands in what the parts keep.
-fn is_in_a_part(config: &Config, term: &str) -> bool {
+fn is_in_a_part(config: &SqliteSettings, term: &str) -> bool {
     let connection = Connection::open(&config.path).unwrap();
     parts(config).iter().any(|part| {
         let mut blocks = connection.prepare(&format!("SELECT block FROM {part}_data")).unwrap();

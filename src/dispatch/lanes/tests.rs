@@ -136,7 +136,7 @@ async fn a_restart_goes_on_with_an_open_breaker_as_it_was() {
     assert_eq!((open.failures, open.probes, open.reason.as_str()), (3, 0, "connection refused"));
 
     bench.house.clock.advance(Duration::from_secs(60));
-    let again = Worker::new(&bench, &crm, &far_end, &Gates::restored(kept.clone()));
+    let again = Worker::new(&bench, &crm, &far_end, &Gates::restored(kept.clone(), false));
     again.work().await;
     assert_eq!(far_end.asked(), 3, "nothing before its time");
     bench.house.clock.advance(HOUR);
@@ -145,7 +145,7 @@ async fn a_restart_goes_on_with_an_open_breaker_as_it_was() {
 
     let off = Policy { breaker: BreakerPolicy { failures: 0, ..BreakerPolicy::default() }, ..Policy::default() };
     let without = far_end.consumer("crm", off);
-    Worker::new(&bench, &without, &far_end, &Gates::restored(kept)).work().await;
+    Worker::new(&bench, &without, &far_end, &Gates::restored(kept, false)).work().await;
     assert_eq!(bench.house.store.handlers().await.unwrap()[0].breaker, None);
     assert!(far_end.asked() >= 20, "{}", far_end.asked());
 }

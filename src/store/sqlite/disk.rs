@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::contract::Brand;
-use crate::store::{Config, DiskFree, StoreError};
+use crate::store::{DiskFree, SqliteSettings, StoreError};
 
 /// The disk that the database is on.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Disk {
 
 impl Disk {
     /// The disk of a store that is being opened.
-    pub(super) fn new(config: &Config) -> Disk {
+    pub(super) fn new(config: &SqliteSettings) -> Disk {
         let (path, free) = (config.path.clone(), config.disk_free.clone());
         let disk = Disk { path, free, min_free: config.min_free, nearly_full: AtomicBool::new(false) };
         disk.look();

@@ -54,6 +54,24 @@ pub(super) fn keep_breaker(
     remove_empty(connection, handler)
 }
 
+pub(super) fn replace_breaker(
+    connection: &Connection,
+    handler: &HandlerName,
+    from: Option<&OpenBreaker>,
+    to: Option<&OpenBreaker>,
+) -> rusqlite::Result<bool> {
+    let kept: Option<(Option<i64>, Option<i64>)> = connection
+        .prepare_cached("SELECT breaker_since, breaker_until FROM handlers WHERE name = ?1")?
+        .query_row([handler.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let from = from.map(|open| (open.since.as_millisecond(), open.until.as_millisecond()));
+    let is_kept = kept.and_then(|(since, until)| since.zip(until)) == from;
+    if is_kept {
+        keep_breaker(connection, handler, to)?;
+    }
+    Ok(is_kept)
+}
+
 fn remove_empty(connection: &Connection, handler: &HandlerName) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM handlers WHERE name = ?1 AND paused_at IS NULL AND breaker_since IS NULL")?

@@ -23,12 +23,15 @@ mod queue;
 mod read;
 mod replays;
 mod rows;
+mod settings;
+mod threads;
 mod turned_away;
 mod writer;
 
+pub use settings::Settings;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,11 +42,12 @@ use self::commit::Committer;
 use self::disk::Disk;
 use self::keys::Keys;
 use self::read::Readers;
+use self::threads::Threads;
 use self::writer::Writer;
 use super::{
-    Appended, ClaimRequest, Claims, Config, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten,
-    LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,
-    Settled, Space, Store, StoreError, TokenUse,
+    Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, LongestWaits,
+    Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow, Settled,
+    Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
@@ -74,21 +78,13 @@ pub struct SqliteStore {
     threads: Mutex<Option<Threads>>,
 }
 
-struct Threads {
-    writer: JoinHandle<()>,
-    checkpoint: JoinHandle<()>,
-    stop_checkpoint: mpsc::Sender<()>,
-    /// Held by the writer's thread as well: a store that was dropped is nobody else's before that has ended.
-    lock: Arc<open::Lock>,
-}
-
 impl SqliteStore {
     /// Opens the database, makes it if it is not there, and starts the threads. Blocks, and has to be called from
     /// within a runtime, on which those who wait for the store are told.
     ///
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
-    pub fn open(config: &Config, wakes: &Wakes) -> Result<SqliteStore, OpenError> {
+    pub fn open(config: &Settings, wakes: &Wakes) -> Result<SqliteStore, OpenError> {
         SqliteStore::open_metered(config, wakes, Metrics::default())
     }
 
@@ -96,7 +92,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
-    pub fn open_metered(config: &Config, wakes: &Wakes, metrics: Metrics) -> Result<SqliteStore, OpenError> {
+    pub fn open_metered(config: &Settings, wakes: &Wakes, metrics: Metrics) -> Result<SqliteStore, OpenError> {
         let (lock, connection) = open::open(config)?;
         let lock = Arc::new(lock);
         let failed = |source| OpenError::Database { path: config.path.clone(), source };
@@ -277,6 +273,22 @@ impl Store for SqliteStore {
         self.writer.write(move |connection| intervene::keep_breaker(connection, &handler, breaker.as_ref())).await
     }
 
+    async fn replace_breaker(
+        &self,
+        handler: HandlerName,
+        from: Option<OpenBreaker>,
+        to: Option<OpenBreaker>,
+    ) -> Result<bool, StoreError> {
+        let replace =
+            move |connection: &_| intervene::replace_breaker(connection, &handler, from.as_ref(), to.as_ref());
+        self.writer.write(replace).await
+    }
+
+    async fn open_breakers(&self) -> Result<Vec<(HandlerName, OpenBreaker)>, StoreError> {
+        let records = self.readers.read(delivery_lists::handlers).await?;
+        Ok(records.into_iter().filter_map(|record| Some((record.name, record.breaker?))).collect())
+    }
+
     async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError> {
         let started = self.writer.write(move |connection| replays::start(connection, &new)).await;
         self.wakes.replays.wake();
@@ -369,19 +381,7 @@ impl Store for SqliteStore {
         self.writer.close();
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
-        let readers = [&self.readers, &self.planning, &self.cataloguing].map(Clone::clone);
-        let join = tokio::task::spawn_blocking(move || {
-            drop(threads.stop_checkpoint);
-            let checkpoint = threads.checkpoint.join();
-            // Readers go before the writer's last checkpoint, so that it can empty the log.
-            readers.iter().for_each(Readers::close);
-            let writer = threads.writer.join();
-            drop(threads.lock);
-            writer.and(checkpoint)
-        });
-        if !matches!(join.await, Ok(Ok(()))) {
-            tracing::error!("a thread of the store ended by a panic");
-        }
+        threads.end([&self.readers, &self.planning, &self.cataloguing].map(Clone::clone)).await;
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint;
 use super::commit::is_for_want_of_room;
-use crate::store::{Config, OpenError};
+use crate::store::{OpenError, SqliteSettings};
 
 /// Before 3.51.3 two connections that write and checkpoint at once can corrupt the write-ahead log.
 const LEAST_LIBRARY: (i32, &str) = (3_051_003, "3.51.3");
@@ -34,7 +34,7 @@ mod embedded {
 pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Locks the database for this process and opens the connection that writes.
-pub(super) fn open(config: &Config) -> Result<(Lock, Connection), OpenError> {
+pub(super) fn open(config: &SqliteSettings) -> Result<(Lock, Connection), OpenError> {
     let folder = config.folder();
     // What is in it are people's words; a folder that is there already keeps its mode.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -184,10 +184,10 @@ fn database_error(path: &Path, source: rusqlite::Error) -> OpenError {
 mod tests {
     use super::*;
 
-    fn config() -> (tempfile::TempDir, Config) {
+    fn config() -> (tempfile::TempDir, SqliteSettings) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/workhook.db");
-        (folder, Config { path, ..Config::default() })
+        (folder, SqliteSettings { path, ..SqliteSettings::default() })
     }
 
     #[test]

@@ -18,7 +18,9 @@ use crate::model::{
     DeliveryFilter, DeliveryId, DeliveryState, EventFilter, EventId, EventOutcome, HandlerName, NewDelivery, Plan,
     Position, RejectedId, ReplayId,
 };
-use crate::store::{Appended, Config, DeliveryQuery, EventQuery, ForgetAbout, ForgetStep, RejectedQuery, Start, Store};
+use crate::store::{
+    Appended, DeliveryQuery, EventQuery, ForgetAbout, ForgetStep, RejectedQuery, SqliteSettings, Start, Store,
+};
 use crate::wake::Wakes;
 
 /// Tables that stay small, by a bound or by their nature, and what of the plan names them.
@@ -140,7 +142,7 @@ fn delivery_filters() -> Vec<DeliveryFilter> {
 #[tokio::test]
 async fn every_look_up_goes_by_an_index_and_sorts_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config { path: folder.path().join("workhook.db"), min_free: 0, ..Config::default() };
+    let config = SqliteSettings { path: folder.path().join("workhook.db"), min_free: 0, ..SqliteSettings::default() };
     let store = SqliteStore::open(&config, &Wakes::default()).unwrap();
     let run: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     for readers in [&store.readers, &store.planning] {
@@ -183,7 +185,7 @@ async fn every_look_up_goes_by_an_index_and_sorts_nothing() {
 #[test]
 fn a_look_up_through_a_whole_table_or_with_a_sort_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config { path: folder.path().join("workhook.db"), min_free: 0, ..Config::default() };
+    let config = SqliteSettings { path: folder.path().join("workhook.db"), min_free: 0, ..SqliteSettings::default() };
     let (_lock, connection) = open::open(&config).unwrap();
     let check = |sql: &str, expected: usize| assert_eq!(wrong_steps(&connection, sql).len(), expected, "{sql}");
     check("SELECT id FROM events WHERE name = ?1", 1);

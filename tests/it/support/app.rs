@@ -12,7 +12,7 @@ use workhook::admin::api::wire;
 use workhook::app::{App, Changes, Reload, ReloadError, RunError};
 use workhook::clock::Clock;
 use workhook::config::{Config, ConfigErrors, Env};
-use workhook::store::{DiskFree, RejectedQuery, RejectedRow, Store};
+use workhook::store::{DiskFree, Place, RejectedQuery, RejectedRow, Store};
 
 use super::{Post, until};
 
@@ -186,9 +186,11 @@ impl Builder {
             settings.into_iter().filter_map(|(key, value)| Some((format!("WORKHOOK__{key}"), value?))).collect();
         let mut config =
             Config::parse(Some(("test.toml", &whole(&self.config))), &env).unwrap_or_else(|error| panic!("{error}"));
-        config.store.disk_free = self.disk;
+        if let Place::Sqlite(settings) = &mut config.store.place {
+            settings.disk_free = self.disk;
+        }
         let app = App::build(config, self.registry, self.clock).await.unwrap();
-        let (public, private, store) = (app.welcome().public, app.welcome().private, app.store());
+        let (public, private, store) = (app.welcome().public.unwrap(), app.welcome().private, app.store());
         let reload = app.reload_handle();
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone().cancelled_owned()));

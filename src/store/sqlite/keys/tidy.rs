@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::contract::{Key, Lifetime};
     use crate::model::Position;
-    use crate::store::Config;
+    use crate::store::SqliteSettings;
 
     const DAY: Lifetime = Lifetime::Day;
     const LONG: Lifetime = Lifetime::Retention;
@@ -203,7 +203,7 @@ mod tests {
     impl Bench {
         fn new() -> Bench {
             let folder = tempfile::tempdir().unwrap();
-            let config = Config { path: folder.path().join("workhook.db"), ..Config::default() };
+            let config = SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() };
             let (lock, connection) = open::open(&config).unwrap();
             let keys = Keys::load(&connection).unwrap();
             Bench { _folder: folder, _lock: lock, connection, keys }
