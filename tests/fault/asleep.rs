@@ -13,7 +13,7 @@ use crate::wait::{patiently, until};
 use crate::world::{PATIENT, World};
 
 /// How long before a delivery is due its process hears nothing any more.
-const BEFORE_DUE_MS: i64 = 150;
+const BEFORE_DUE_MS: i64 = 300;
 /// The longest that a process may be silent, and a little.
 const SILENT_MS: i64 = 10_050;
 
