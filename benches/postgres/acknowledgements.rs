@@ -49,8 +49,7 @@ impl Target {
         match self {
             Target::OneEach => format!("pgbench, {CONNECTIONS} clients, one in a transaction"),
             Target::Batches(clients) => format!("pgbench, {clients} client{}, in batches", plural(clients)),
-            Target::Replicas(count, "all") => format!("workhook, {count} replica{}, planning beside", plural(count)),
-            Target::Replicas(count, _) => format!("workhook, {count} replica{}", plural(count)),
+            Target::Replicas(count, role) => format!("workhook, {count} replica{}, role `{role}`", plural(count)),
         }
     }
 }
