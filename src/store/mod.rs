@@ -16,6 +16,7 @@ mod metrics;
 mod postgres;
 mod sqlite;
 mod tenure;
+pub mod transfer;
 mod verbs;
 
 pub use config::{Config, Place, REMEMBER_MIN};
@@ -26,7 +27,7 @@ pub use lists::{
     Counts, DeliveryQuery, EventQuery, EventRow, Page, RefusalCount, RejectedQuery, RejectedRow, Start, TokenUse,
 };
 pub use metrics::Metrics;
-pub use postgres::{PostgresStore, Settings as PostgresSettings};
+pub use postgres::{PostgresCopy, PostgresStore, Settings as PostgresSettings};
 pub use sqlite::{Settings as SqliteSettings, SqliteStore};
 pub use tenure::{Seen, Tenure};
 pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Settled, Store};

@@ -83,7 +83,8 @@ async fn with_counts(transaction: &Transaction, events: Vec<StoredEvent>) -> Res
         .map(|row| Ok((row.get::<i64>(0)?, rows::count(row.get(1)?))))
         .collect::<Result<BTreeMap<_, _>, Failure>>()?;
     let unplanned = unplanned_of(transaction, &positions).await?;
-    let sql = "SELECT state, count(*), position FROM deliveries WHERE position = ANY ($1) GROUP BY position, state";
+    let sql = "SELECT state, count(*), position FROM deliveries WHERE position = ANY ($1)
+               GROUP BY position, state ORDER BY position, state";
     let mut states: BTreeMap<i64, Vec<(DeliveryState, u64)>> = BTreeMap::new();
     for row in transaction.query(sql, &[&positions]).await? {
         states.entry(row.get(2)?).or_default().push(rows::state_count(&row)?);

@@ -32,6 +32,7 @@ mod settings;
 mod statement;
 mod tallies;
 mod tls;
+mod transfer;
 mod turned_away;
 
 use std::fmt;
@@ -48,6 +49,7 @@ use self::ingest::Ingest;
 use self::open::Server;
 use self::pool::Pool;
 pub use self::settings::Settings;
+pub use self::transfer::PostgresCopy;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
     LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,

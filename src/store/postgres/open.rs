@@ -90,7 +90,12 @@ impl Server {
         self.tls.clone()
     }
 
-    fn failed(&self, fault: ServerFault) -> OpenError {
+    /// Its hosts and ports.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn failed(&self, fault: ServerFault) -> OpenError {
         OpenError::Server { server: self.name.clone(), fault }
     }
 

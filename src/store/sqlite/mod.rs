@@ -24,6 +24,7 @@ mod read;
 mod replays;
 mod rows;
 mod settings;
+mod transfer;
 mod turned_away;
 mod writer;
 
@@ -100,9 +101,27 @@ impl SqliteStore {
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
     pub fn open_metered(config: &Settings, wakes: &Wakes, metrics: Metrics) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_as(config, wakes, metrics, false)
+    }
+
+    /// Opens it to be copied, or to be filled from another one; half filled as well.
+    ///
+    /// # Errors
+    /// When it is in use, not ours, newer than this program, or cannot be made safe.
+    pub fn open_for_copy(config: &Settings) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_as(config, &Wakes::default(), Metrics::default(), true)
+    }
+
+    fn open_as(config: &Settings, wakes: &Wakes, metrics: Metrics, for_copy: bool) -> Result<SqliteStore, OpenError> {
         let (lock, connection) = open::open(config)?;
         let lock = Arc::new(lock);
         let failed = |source| OpenError::Database { path: config.path.clone(), source };
+        if !for_copy {
+            let is_half = transfer::is_half_copied(&connection).map_err(|source| failed(source.into()))?;
+            if is_half {
+                return Err(OpenError::HalfCopied { store: config.path.display().to_string() });
+            }
+        }
         let lost = deliveries::recover(&connection).map_err(|source| failed(source.into()))?;
         if lost > 0 {
             tracing::warn!(deliveries = lost, "the process before this one ended while attempts were under way");

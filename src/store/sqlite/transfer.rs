@@ -1,0 +1,135 @@
+//! The embedded store's rows, as they are copied from it and into it.
+//!
+//! What always holds: a store that is half filled says so in a table of its own, and is opened by nobody but a copy.
+
+mod finish;
+mod keys;
+mod page;
+mod plans;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{SqliteStore, rows};
+use crate::store::transfer::{Given, KEYS, Place, Row, Rows, Table, Transfer, Value};
+use crate::store::{Store, StoreError};
+
+#[async_trait]
+impl Transfer for SqliteStore {
+    async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {
+        self.cataloguing.read(move |connection| count(connection, table)).await
+    }
+
+    async fn read(&self, table: &'static Table, after: Option<String>) -> Result<Rows, StoreError> {
+        let read = move |connection: &Connection| match *table {
+            KEYS => keys::read(connection, after.as_deref()),
+            _ => page::read(connection, table, after.as_deref()),
+        };
+        self.cataloguing.read(read).await
+    }
+
+    async fn write(&self, table: &'static Table, rows: Vec<Row>, place: Place) -> Result<(), StoreError> {
+        self.writer
+            .write(move |connection| {
+                match *table {
+                    KEYS => keys::write(connection, &rows)?,
+                    _ => page::write(connection, table, &rows)?,
+                }
+                set_place(connection, &place)
+            })
+            .await
+    }
+
+    async fn copied_as(&self) -> Result<Option<String>, StoreError> {
+        let asked = "SELECT copy FROM copying WHERE role = 'from'";
+        self.cataloguing.read(|connection| connection.query_row(asked, [], |row| row.get(0)).optional()).await
+    }
+
+    async fn set_copied_as(&self, copy: Option<String>) -> Result<(), StoreError> {
+        self.writer.write(move |connection| set_copied_as(connection, copy.as_deref())).await
+    }
+
+    async fn place(&self) -> Result<Option<Place>, StoreError> {
+        self.cataloguing.read(place).await
+    }
+
+    async fn given(&self) -> Result<Given, StoreError> {
+        self.cataloguing.read(finish::given).await
+    }
+
+    async fn finish(&self, given: Given) -> Result<(), StoreError> {
+        self.writer.write(move |connection| finish::finish(connection, given)).await
+    }
+
+    async fn cannot_be_copied(&self) -> Result<Option<&'static str>, StoreError> {
+        Ok(None)
+    }
+
+    async fn close_transfer(&self) {
+        self.close().await;
+    }
+}
+
+fn count(connection: &Connection, table: &Table) -> rusqlite::Result<u64> {
+    let rows = match *table {
+        // One that is being moved is in both.
+        KEYS => "(SELECT hash FROM old_keys UNION SELECT hash FROM new_keys)",
+        _ => table.name,
+    };
+    connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0).map(rows::count))
+}
+
+/// Whether this store is half filled; who opens it for another purpose than that ends what could go on of its copies.
+pub(super) fn is_half_copied(connection: &Connection) -> rusqlite::Result<bool> {
+    set_copied_as(connection, None)?;
+    place(connection).map(|place| place.is_some())
+}
+
+/// The copy that this store is being filled by.
+fn place(connection: &Connection) -> rusqlite::Result<Option<Place>> {
+    let place = |row: &rusqlite::Row<'_>| {
+        let tables = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+        Ok(Place { copy: row.get(0)?, tables, next: row.get(2)? })
+    };
+    connection.query_row("SELECT copy, tables, next FROM copying WHERE role = 'to'", [], place).optional()
+}
+
+fn set_place(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO copying (role, copy, tables, next) VALUES ('to', ?1, ?2, ?3)")?
+        .execute(params![place.copy, rows::limit(place.tables), place.next])
+        .map(drop)
+}
+
+/// Keeps by which copy this store is being copied; `None`: by none that could go on.
+fn set_copied_as(connection: &Connection, copy: Option<&str>) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM copying WHERE role = 'from'", [])?;
+    if let Some(copy) = copy {
+        connection.execute("INSERT INTO copying (role, copy, tables) VALUES ('from', ?1, 0)", [copy])?;
+    }
+    Ok(())
+}
+
+/// A column of a row, whatever it is.
+fn value(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Value> {
+    Ok(match row.get_ref(index)? {
+        rusqlite::types::ValueRef::Null => Value::Null,
+        rusqlite::types::ValueRef::Integer(number) => Value::Number(number),
+        rusqlite::types::ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        rusqlite::types::ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
+        real @ rusqlite::types::ValueRef::Real(_) => {
+            return Err(rusqlite::Error::InvalidColumnType(index, "a number".to_owned(), real.data_type()));
+        }
+    })
+}
+
+/// A value as SQLite takes it.
+fn stored(value: &Value) -> rusqlite::types::ToSqlOutput<'_> {
+    use rusqlite::types::{ToSqlOutput, ValueRef};
+    ToSqlOutput::Borrowed(match value {
+        Value::Null => ValueRef::Null,
+        Value::Number(number) => ValueRef::Integer(*number),
+        Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        Value::Bytes(bytes) => ValueRef::Blob(bytes),
+    })
+}
