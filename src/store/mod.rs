@@ -18,6 +18,7 @@ mod sqlite;
 mod tenure;
 pub mod transfer;
 mod verbs;
+mod waiting;
 
 pub use config::{Config, Place, REMEMBER_MIN};
 pub use disk::DiskFree;

@@ -13,7 +13,7 @@ use workhook::model::{
     Claimed, DeliveryFilter, DeliveryId, DeliveryRecord, DeliveryState, Ended, EventId, EventRecord, HandlerName,
     HandlerRecord, NewDelivery, NextStep, Outcome, Plan, Position, Settlement,
 };
-use workhook::store::{Appended, ClaimRequest, Claims, DeliveryQuery, Settled, Store};
+use workhook::store::{Appended, ClaimRequest, Claims, DeliveryQuery, Duty, Settled, Store};
 use workhook::wake::Wakes;
 
 use crate::request::Request;
@@ -22,6 +22,8 @@ use crate::request::Request;
 pub(crate) const REMEMBER: Duration = Duration::from_secs(10 * 24 * 3600);
 /// For how long claims are held, in seconds.
 pub(crate) const LEASE: i64 = 60;
+/// For how long the process of a case has its duties; longer than any case takes.
+const DUTY: Duration = Duration::from_secs(3600);
 /// How long something that must come is waited for; far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// More than any case has of anything.
@@ -110,6 +112,15 @@ fn counts_of(states: &BTreeMap<DeliveryState, Vec<DeliveryId>>) -> impl Iterator
     states.iter().map(|(state, ids)| (*state, ids.len() as u64))
 }
 
+/// Opens the store of a place for a process that does everything.
+async fn open(fixture: &mut dyn Fixture, wakes: &Wakes) -> Arc<dyn Store> {
+    let store = fixture.open(wakes).await;
+    for duty in [Duty::Planning, Duty::Replaying, Duty::Upkeep] {
+        assert!(store.hold(duty, DUTY).await.unwrap(), "somebody else has {}", duty.as_str());
+    }
+    store
+}
+
 impl Bench {
     /// A new store in a place of its own.
     pub(crate) async fn fresh<F: Fixture + 'static>() -> Bench {
@@ -128,19 +139,19 @@ impl Bench {
 
     async fn new(mut fixture: Box<dyn Fixture>, fresh: fn() -> Box<dyn Fixture>) -> Bench {
         let wakes = Wakes::default();
-        Bench { store: fixture.open(&wakes).await, wakes, fixture, fresh }
+        Bench { store: open(&mut *fixture, &wakes).await, wakes, fixture, fresh }
     }
 
     /// Closes the store and opens it again.
     pub(crate) async fn reopen(&mut self) {
         self.store.close().await;
-        self.store = self.fixture.open(&self.wakes).await;
+        self.store = open(&mut *self.fixture, &self.wakes).await;
     }
 
     /// Ends the store as a kill would, and opens it again.
     pub(crate) async fn kill(&mut self) {
         self.fixture.kill(Arc::clone(&self.store)).await;
-        self.store = self.fixture.open(&self.wakes).await;
+        self.store = open(&mut *self.fixture, &self.wakes).await;
     }
 
     /// Ends the store tidily or not, and opens it again.

@@ -13,6 +13,7 @@ mod request;
 
 mod at_once;
 mod attempts;
+mod copies;
 mod forget;
 mod intervene;
 mod keep;
@@ -32,6 +33,11 @@ mod turned_away;
 mod memory;
 mod memory_fixture;
 
+mod postgres_fixture;
+mod postgres_open;
+mod postgres_shared;
+mod postgres_texts;
+
 mod sqlite_fixture;
 mod sqlite_keep;
 mod sqlite_only;
@@ -39,6 +45,7 @@ mod sqlite_parts;
 mod sqlite_upgrade;
 
 use memory_fixture::MemoryFixture;
+use postgres_fixture::PostgresFixture;
 use sqlite_fixture::SqliteFixture;
 
 /// Makes a module of tests for a fixture, one for each case. A case that is not listed is dead code, which is told.
@@ -250,4 +257,5 @@ macro_rules! conformance {
 }
 
 conformance!(sqlite, SqliteFixture);
+conformance!(postgres, PostgresFixture);
 conformance!(in_memory, MemoryFixture, handled only);

@@ -1,6 +1,7 @@
 //! What can go wrong between the database and a verb.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tokio_postgres::error::SqlState;
 
@@ -15,6 +16,8 @@ pub(super) enum Failure {
     Row(String),
     /// No connection, or not in time.
     Away(String),
+    /// One that many are told of.
+    Shared(Arc<Failure>),
     /// It is already known what the caller is to be told.
     Refused(StoreError),
 }
@@ -36,6 +39,7 @@ impl Failure {
     pub(super) fn code(&self) -> Option<&SqlState> {
         match self {
             Failure::Database(error) => error.code(),
+            Failure::Shared(failure) => failure.code(),
             _ => None,
         }
     }
@@ -72,6 +76,7 @@ impl fmt::Display for Failure {
                 None => write!(f, "{error}"),
             },
             Failure::Row(what) | Failure::Away(what) => f.write_str(what),
+            Failure::Shared(failure) => write!(f, "{failure}"),
             Failure::Refused(error) => write!(f, "{error}"),
         }
     }
@@ -81,6 +86,7 @@ impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Failure::Database(error) => std::error::Error::source(error),
+            Failure::Shared(failure) => failure.source(),
             _ => None,
         }
     }

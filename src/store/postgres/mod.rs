@@ -14,6 +14,7 @@ mod duties;
 mod failure;
 mod halving;
 mod handlers;
+mod hints;
 mod ingest;
 mod intervene;
 mod keep;
@@ -25,42 +26,48 @@ mod open;
 mod planning;
 mod pool;
 mod probe;
+mod processes;
 mod read;
 mod replays;
 mod rows;
 mod settings;
+mod settling;
 mod statement;
 mod tallies;
+mod tasks;
 mod tls;
 mod transfer;
 mod turned_away;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use self::duties::Duties;
-use self::failure::Failure;
 use self::ingest::Ingest;
 use self::open::Server;
 use self::pool::Pool;
 pub use self::settings::Settings;
+use self::settling::Settling;
+use self::tasks::{Tasks, Work};
 pub use self::transfer::PostgresCopy;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
     LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,
-    Settled, Space, Store, StoreError, TokenUse,
+    ServerFault, Settled, Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
     DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
     Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
-use crate::wake::Wakes;
+use crate::wake::{Wake, Wakes};
 
 /// What every verb works with.
 pub(super) struct Database {
@@ -68,49 +75,88 @@ pub(super) struct Database {
     pool: Pool,
     /// The schema that the tables are in.
     schema: String,
-    /// This process, as long as the store is open.
+    /// This process, as long as the store is open, and what it is called where people look.
     process: Uuid,
+    name: String,
     /// Where this process counts.
     shard: i64,
     /// What it does for all.
     duties: Duties,
     wakes: Wakes,
+    /// That there is something to tell other processes.
+    to_tell: Notify,
 }
-
-/// The store on PostgreSQL.
-pub struct PostgresStore {
-    db: Database,
-    ingest: Ingest,
-}
-
-/// The longest that a connection is waited for.
-const WAIT_MAX: Duration = Duration::from_secs(3);
 
 impl Database {
     /// The key of a lock that is held until the end of a transaction.
     fn lock_key(&self, what: &str) -> i64 {
         migrate::lock_key(&self.schema, what)
     }
+
+    /// Hints here at once, and elsewhere soon, that there is something to do.
+    fn hint(&self, wake: &Wake) {
+        wake.wake();
+        self.to_tell.notify_one();
+    }
 }
 
-fn not_yet<T>(_: impl Sized) -> Result<T, Failure> {
-    Err(Failure::Away("this is not built yet".to_owned()))
+/// How many connections are not for the verbs: for storing events, for saying that this process is there, and for hints.
+const OWN_CONNECTIONS: usize = 3;
+/// The longest that a connection is waited for.
+const WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// The store on PostgreSQL.
+pub struct PostgresStore {
+    db: Arc<Database>,
+    ingest: Arc<Ingest>,
+    settling: Arc<Settling>,
+    own_pool: Pool,
+    tasks: Tasks,
 }
 
 impl PostgresStore {
-    /// Connects, checks the server and its settings, and makes the tables if they are not there.
+    /// Connects, checks the server and its settings, makes the tables if they are not there, and starts the tasks.
     ///
     /// # Errors
     /// When the server cannot be reached or is not fit for this, each with what is wrong.
     pub async fn open(settings: &Settings, wakes: &Wakes, metrics: Metrics) -> Result<PostgresStore, OpenError> {
-        let _ = metrics;
         let server = Server::new(settings)?;
         let schema = server.prepare().await?;
-        let pool = server.pool(settings.connections, WAIT_MAX)?;
+        let pool = server.pool(settings.connections.saturating_sub(OWN_CONNECTIONS).max(1), WAIT_MAX)?;
+        let own_pool = server.pool(OWN_CONNECTIONS - 1, WAIT_MAX)?;
         let process = Uuid::now_v7();
-        let shard = i64::from(process.as_bytes()[15]) % tallies::SHARDS;
-        let db = Database { pool, schema, process, shard, duties: Duties::default(), wakes: wakes.clone() };
-        Ok(PostgresStore { db, ingest: Ingest })
+        let db = Arc::new(Database {
+            pool,
+            schema,
+            process,
+            name: std::env::var("HOSTNAME").unwrap_or_else(|_| std::process::id().to_string()),
+            shard: i64::from(process.as_bytes()[15]) % tallies::SHARDS,
+            duties: Duties::default(),
+            wakes: wakes.clone(),
+            to_tell: Notify::new(),
+        });
+        let begin = async {
+            processes::beat(&db, &own_pool).await?;
+            // Looked at while others can see that this process is there, as a copy looks for processes once it has begun.
+            if transfer::is_half_copied(&own_pool).await? {
+                return processes::leave(&db, &own_pool).await.map(|()| true);
+            }
+            processes::recover(&db, &own_pool).await.map(|_| false)
+        };
+        if begin.await.map_err(|failure| server.failed(ServerFault::Other(Box::new(failure))))? {
+            return Err(OpenError::HalfCopied { store: server.name().to_owned() });
+        }
+        let (ingest, settling) = (Arc::new(Ingest::new(metrics)), Arc::new(Settling::default()));
+        let tasks = Tasks::start(Work {
+            db: Arc::clone(&db),
+            server,
+            own_pool: own_pool.clone(),
+            ingest: Arc::clone(&ingest),
+            settling: Arc::clone(&settling),
+            remember_ms: i64::try_from(settings.remember.as_millis()).unwrap_or(i64::MAX / 2).min(i64::MAX / 2),
+            poll_only: settings.poll_only,
+        });
+        Ok(PostgresStore { db, ingest, settling, own_pool, tasks })
     }
 }
 
@@ -121,7 +167,7 @@ impl Store for PostgresStore {
     }
 
     async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError> {
-        self.ingest.append(&self.db, accepted).await
+        self.ingest.append(accepted).await
     }
 
     async fn reject(&self, rejected: Rejected) -> Result<RejectedId, StoreError> {
@@ -146,7 +192,7 @@ impl Store for PostgresStore {
 
     async fn plan(&self, plans: Vec<Plan>, now: Timestamp) -> Result<(), StoreError> {
         let done = self.db.pool.unit(|| planning::plan(&self.db, &plans, now)).await?;
-        self.db.wakes.deliveries.wake();
+        self.db.hint(&self.db.wakes.deliveries);
         Ok(done)
     }
 
@@ -159,7 +205,7 @@ impl Store for PostgresStore {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
-        self.db.pool.unit(|| claims::settle(&self.db, &settlement)).await
+        self.settling.settle(settlement).await
     }
 
     async fn release(&self, claims: Vec<(DeliveryId, i64)>) -> Result<(), StoreError> {
@@ -224,19 +270,19 @@ impl Store for PostgresStore {
 
     async fn retry(&self, ids: Vec<DeliveryId>, now: Timestamp) -> Result<u64, StoreError> {
         let done = self.db.pool.unit(|| intervene::retry(&self.db, &ids, now)).await?;
-        self.db.wakes.deliveries.wake();
+        self.db.hint(&self.db.wakes.deliveries);
         Ok(done)
     }
 
     async fn cancel(&self, ids: Vec<DeliveryId>, reason: String, now: Timestamp) -> Result<u64, StoreError> {
         let done = self.db.pool.unit(|| intervene::cancel(&self.db, &ids, &reason, now)).await?;
-        self.db.wakes.deliveries.wake();
+        self.db.hint(&self.db.wakes.deliveries);
         Ok(done)
     }
 
     async fn set_paused(&self, handler: HandlerName, paused: bool, now: Timestamp) -> Result<(), StoreError> {
         let done = self.db.pool.unit(|| handlers::set_paused(&self.db, &handler, paused, now)).await?;
-        self.db.wakes.deliveries.wake();
+        self.db.hint(&self.db.wakes.deliveries);
         Ok(done)
     }
 
@@ -259,7 +305,7 @@ impl Store for PostgresStore {
 
     async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError> {
         let done = self.db.pool.unit(|| replays::start(&self.db, &new)).await?;
-        self.db.wakes.replays.wake();
+        self.db.hint(&self.db.wakes.replays);
         Ok(done)
     }
 
@@ -271,7 +317,7 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let done = self.db.pool.unit(|| replays::step(&self.db, id, &step, through, now)).await?;
-        self.db.wakes.deliveries.wake();
+        self.db.hint(&self.db.wakes.deliveries);
         Ok(done)
     }
 
@@ -281,7 +327,7 @@ impl Store for PostgresStore {
 
     async fn set_replay(&self, id: ReplayId, state: ReplayState, now: Timestamp) -> Result<bool, StoreError> {
         let done = self.db.pool.unit(|| replays::set(&self.db, id, state, now)).await?;
-        self.db.wakes.replays.wake();
+        self.db.hint(&self.db.wakes.replays);
         Ok(done)
     }
 
@@ -334,7 +380,17 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
+        self.ingest.close();
+        self.settling.close();
+        self.tasks.end().await;
+        let left = self.own_pool.unit(|| processes::leave(&self.db, &self.own_pool)).await;
+        if let Err(error) = left
+            && !matches!(error, StoreError::Ended)
+        {
+            tracing::warn!(error = %error, "could not take leave of the other processes; they will notice");
+        }
         self.db.pool.close();
+        self.own_pool.close();
     }
 }
 

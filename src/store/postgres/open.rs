@@ -124,7 +124,7 @@ impl Server {
     }
 
     async fn check_and_migrate(&self, client: &mut Client) -> Result<String, ServerFault> {
-        check(client).await?;
+        Facts::ask(client).await.map_err(|error| ServerFault::Other(error.into()))?.check()?;
         let user = self.config.get_user().unwrap_or_default();
         migrate::migrate(client, user).await
     }
@@ -163,34 +163,101 @@ fn name_of(config: &Config) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// Makes sure that the server and its settings are what the promises rest on.
-async fn check(client: &Client) -> Result<(), ServerFault> {
-    let other = |error: tokio_postgres::Error| ServerFault::Other(error.into());
-    let sql = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version'),
-                   current_setting('server_encoding'), current_setting('synchronous_commit'),
-                   current_setting('fsync'), pg_is_in_recovery(), current_setting('default_transaction_read_only')";
-    let row = client.query_typed_one(sql, &[]).await.map_err(other)?;
-    let text = |place: usize| row.try_get::<_, String>(place).map_err(other);
-    if row.try_get::<_, i64>(0).map_err(other)? < LEAST_VERSION.0 {
-        return Err(ServerFault::TooOld { found: text(1)?, least: LEAST_VERSION.1 });
+/// What a server says of itself.
+struct Facts {
+    number: i64,
+    version: String,
+    encoding: String,
+    synchronous_commit: String,
+    fsync: String,
+    is_standby: bool,
+    read_only: String,
+}
+
+impl Facts {
+    async fn ask(client: &Client) -> Result<Facts, tokio_postgres::Error> {
+        let sql = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version'),
+                       current_setting('server_encoding'), current_setting('synchronous_commit'),
+                       current_setting('fsync'), pg_is_in_recovery(), current_setting('default_transaction_read_only')";
+        let row = client.query_typed_one(sql, &[]).await?;
+        Ok(Facts {
+            number: row.try_get(0)?,
+            version: row.try_get(1)?,
+            encoding: row.try_get(2)?,
+            synchronous_commit: row.try_get(3)?,
+            fsync: row.try_get(4)?,
+            is_standby: row.try_get(5)?,
+            read_only: row.try_get(6)?,
+        })
     }
-    if text(2)? != "UTF8" {
-        return Err(ServerFault::Encoding { found: text(2)? });
+
+    /// Makes sure that they are what the promises rest on.
+    fn check(self) -> Result<(), ServerFault> {
+        if self.number < LEAST_VERSION.0 {
+            return Err(ServerFault::TooOld { found: self.version, least: LEAST_VERSION.1 });
+        }
+        if self.encoding != "UTF8" {
+            return Err(ServerFault::Encoding { found: self.encoding });
+        }
+        if self.is_standby {
+            return Err(ServerFault::ReadOnly("it is a standby"));
+        }
+        if self.read_only != "off" {
+            return Err(ServerFault::ReadOnly("default_transaction_read_only is on"));
+        }
+        // Each of these waits for the primary's disk, and for its standbys where there are any that count.
+        if !["on", "remote_apply", "remote_write"].contains(&self.synchronous_commit.as_str()) {
+            return Err(ServerFault::Setting { setting: "synchronous_commit", found: self.synchronous_commit });
+        }
+        if self.fsync != "on" {
+            return Err(ServerFault::Setting { setting: "fsync", found: self.fsync });
+        }
+        Ok(())
     }
-    if row.try_get(5).map_err(other)? {
-        return Err(ServerFault::ReadOnly("it is a standby"));
-    }
-    if text(6)? != "off" {
-        return Err(ServerFault::ReadOnly("default_transaction_read_only is on"));
-    }
-    // What is acknowledged has to be on the primary's disk at the least.
-    for (setting, place, good) in
-        [("synchronous_commit", 3, &["on", "remote_apply", "local", "remote_write"][..]), ("fsync", 4, &["on"][..])]
-    {
-        let found = text(place)?;
-        if !good.contains(&found.as_str()) {
-            return Err(ServerFault::Setting { setting, found });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Facts {
+        Facts {
+            number: 150_006,
+            version: "15.6".to_owned(),
+            encoding: "UTF8".to_owned(),
+            synchronous_commit: "on".to_owned(),
+            fsync: "on".to_owned(),
+            is_standby: false,
+            read_only: "off".to_owned(),
         }
     }
-    Ok(())
+
+    #[test]
+    fn a_server_that_the_promises_cannot_rest_on_is_told_apart() {
+        assert!(good().check().is_ok());
+        let check = |facts: Facts, expected: &str| {
+            let told = facts.check().unwrap_err().to_string();
+            assert!(told.contains(expected), "{told}");
+        };
+        check(Facts { number: 130_014, version: "13.14".to_owned(), ..good() }, "PostgreSQL 13.14; at least 14");
+        check(Facts { encoding: "SQL_ASCII".to_owned(), ..good() }, "SQL_ASCII");
+        check(Facts { is_standby: true, ..good() }, "standby");
+        check(Facts { read_only: "on".to_owned(), ..good() }, "default_transaction_read_only");
+        for found in ["off", "local"] {
+            check(Facts { synchronous_commit: found.to_owned(), ..good() }, "synchronous_commit is");
+        }
+        check(Facts { fsync: "off".to_owned(), ..good() }, "fsync is off");
+    }
+
+    #[test]
+    fn what_an_address_says_about_encryption_is_taken_out_of_it() {
+        let check = |url: &str, expected: (&str, SslMode)| {
+            let (rest, mode) = split_mode(url).unwrap();
+            assert_eq!((rest.as_str(), mode), expected);
+        };
+        check("postgres://h/d", ("postgres://h/d", SslMode::Prefer));
+        check("postgres://h/d?sslmode=disable", ("postgres://h/d?", SslMode::Disable));
+        check("postgres://h/d?a=1&sslmode=verify-full&b=2", ("postgres://h/d?a=1&b=2", SslMode::VerifyFull));
+        assert!(split_mode("postgres://h/d?sslmode=perhaps").is_err());
+    }
 }

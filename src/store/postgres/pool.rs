@@ -43,9 +43,19 @@ impl Pool {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let late = |_| Failure::Away(format!("PostgreSQL did not answer within {} s", WORK_MAX.as_secs()));
-        let done = timeout(WORK_MAX, again(work)).await.map_err(late).and_then(std::convert::identity);
-        done.map_err(StoreError::from)
+        self.within(WORK_MAX, work).await.map_err(StoreError::from)
+    }
+
+    /// The same within another deadline.
+    pub(super) async fn within<T, F>(&self, deadline: Duration, work: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        if self.connections.is_closed() {
+            return Err(StoreError::Ended.into());
+        }
+        let late = |_| Failure::Away(format!("PostgreSQL did not do it within {} s", deadline.as_secs()));
+        timeout(deadline, again(work)).await.map_err(late).and_then(std::convert::identity)
     }
 
     /// A connection, for single statements that are transactions of their own.
@@ -131,11 +141,6 @@ impl Connection {
     /// The same where there is at most one row.
     pub(super) async fn query_opt(&self, sql: &str, params: &[&dyn Param]) -> Result<Option<Row>, Failure> {
         self.query(sql, params).await.and_then(at_most_one)
-    }
-
-    /// The same where there is exactly one row.
-    pub(super) async fn query_one(&self, sql: &str, params: &[&dyn Param]) -> Result<Row, Failure> {
-        self.query_opt(sql, params).await.and_then(exactly_one)
     }
 
     /// Runs a statement that is a transaction of its own; how many rows it touched.

@@ -7,21 +7,18 @@ mod finish;
 mod page;
 
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::failure::Failure;
 use super::open::Server;
 use super::pool::{Pool, Transaction, again};
-use super::{Settings, duties, rows};
+use super::{Settings, duties, processes, rows};
 use crate::store::transfer::{Given, Place, Row, Rows, Table, Transfer};
 use crate::store::{OpenError, ServerFault, StoreError};
 
 /// How many connections a copy takes.
 const CONNECTIONS: usize = 2;
-/// A process that was not seen for so long is gone.
-const SILENT_MAX: Duration = Duration::from_secs(30);
 
 /// A store on PostgreSQL, to be copied or to be filled from another one.
 pub struct PostgresCopy {
@@ -56,7 +53,7 @@ impl PostgresCopy {
 /// A process that uses the store.
 async fn running(pool: &Pool) -> Result<Option<String>, Failure> {
     let sql = format!("SELECT name FROM processes WHERE seen_at > {} - $1 ORDER BY seen_at DESC LIMIT 1", duties::NOW);
-    let silent_ms = i64::try_from(SILENT_MAX.as_millis()).unwrap_or(i64::MAX);
+    let silent_ms = i64::try_from(processes::SILENT_MAX.as_millis()).unwrap_or(i64::MAX);
     pool.connection().await?.query_opt(&sql, &[&silent_ms]).await?.map(|row| row.get(0)).transpose()
 }
 
@@ -129,7 +126,11 @@ async fn write(pool: &Pool, table: &Table, rows: &[Row], place: &Place) -> Resul
     let transaction = pool.begin().await?;
     page::write(&transaction, table, rows).await?;
     set_place(&transaction, place).await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    match running(pool).await? {
+        Some(process) => Err(Failure::Away(format!("it is in use by {process}, who came after the copy began"))),
+        None => Ok(()),
+    }
 }
 
 async fn copied_as(pool: &Pool) -> Result<Option<String>, Failure> {

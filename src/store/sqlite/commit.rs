@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 
 use super::append;
 use super::keys::{Keys, Mark};
-use super::queue::{Batch, Request, Unit};
+use super::queue::{Batch, Unit};
+use crate::store::waiting::Request;
 use crate::store::{Appended, StoreError};
 use crate::wake::Wakes;
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::checkpoint::{self, Untrustworthy};
 use super::commit::{Committer, is_untrustworthy};
-use super::queue::{Batch, Queue, Request, Unit};
+use super::queue::{Batch, Queue, Unit};
 use crate::contract::Accepted;
 use crate::store::{Appended, Metrics, StoreError};
 
@@ -71,20 +71,15 @@ impl Writer {
 
     /// Hands over a request. When the future is dropped, the request is stored all the same.
     pub(super) async fn append(&self, accepted: Accepted) -> Result<Appended, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        {
+        let answer = {
             let mut queue = self.shared.lock();
             if queue.closed {
                 return Err(StoreError::Ended);
             }
-            let bytes = accepted.body().len();
-            if !queue.takes(bytes) {
-                return Err(StoreError::Busy);
-            }
-            queue.bytes += bytes;
-            queue.requests.push_back(Request { accepted, reply });
-            self.shared.metrics.wait(queue.requests.len());
-        }
+            let answer = queue.waiting.push(accepted)?;
+            self.shared.metrics.wait(queue.waiting.requests.len());
+            answer
+        };
         self.shared.arrived.notify_one();
         answer.await.unwrap_or(Err(StoreError::Ended))
     }
@@ -111,11 +106,11 @@ impl Writer {
             if queue.closed {
                 return Err(StoreError::Ended);
             }
-            if bytes > 0 && !queue.has_room_for(bytes) {
+            if bytes > 0 && !queue.waiting.has_room_for(bytes) {
                 return Err(StoreError::Busy);
             }
-            queue.bytes += bytes;
-            queue.units.push_back(Box::new(Call { work, value: None, bytes, reply, _place: place }));
+            queue.waiting.bytes += bytes;
+            queue.units.push(Box::new(Call { work, value: None, bytes, reply, _place: place }));
         }
         self.shared.arrived.notify_one();
         answer.await.unwrap_or(Err(StoreError::Ended))
@@ -201,8 +196,7 @@ impl Writer {
             let (finish, empty) = {
                 let mut queue = self.shared.lock();
                 queue.commits += 1;
-                // It rises at once and falls step by step.
-                queue.commit_takes = took.max((queue.commit_takes + took) / 2);
+                queue.waiting.took(took);
                 (std::mem::take(&mut queue.finish_checkpoint), std::mem::take(&mut queue.empty_log))
             };
             if finish {
@@ -232,7 +226,7 @@ impl Shared {
         loop {
             if queue.has_work() {
                 let batch = queue.take();
-                self.metrics.wait(queue.requests.len());
+                self.metrics.wait(queue.waiting.requests.len());
                 return Some(batch);
             }
             if queue.closed {
@@ -267,9 +261,9 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::super::queue::{BATCH_MAX, WAITING_BYTES_MAX, WAITING_MAX};
     use super::*;
     use crate::contract::sample::accepted;
+    use crate::store::waiting::{BATCH_MAX, WAITING_BYTES_MAX, WAITING_MAX};
 
     /// Hands a request to a writer that nobody runs; whether it took it.
     async fn takes(writer: &Writer, body: &Bytes) -> bool {
@@ -303,7 +297,7 @@ mod tests {
     async fn where_commits_take_long_fewer_wait_and_what_fits_into_the_next_one_always_may() {
         let may_wait = async |commit_takes: Duration| {
             let writer = Writer::new(Metrics::default());
-            writer.shared.lock().commit_takes = commit_takes;
+            writer.shared.lock().waiting.commit_takes = commit_takes;
             let mut count = 0;
             while takes(&writer, &Bytes::from_static(b"{}")).await {
                 count += 1;

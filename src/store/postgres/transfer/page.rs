@@ -17,6 +17,7 @@ use crate::store::transfer::{EVENTS, KEYS, Kind, Row, Rows, Table, Value, bytes_
 
 /// How many bytes make a page, beside its last row.
 const BYTES_MAX: i64 = 4 << 20;
+const NO: Value = Value::Number(0);
 
 pub(super) async fn read(pool: &Pool, table: &'static Table, after: Option<&str>) -> Result<Rows, Failure> {
     let from = after.and_then(|place| key_of(table, place)).unwrap_or_default();
@@ -94,7 +95,9 @@ fn columns<'a>(table: &Table, rows: &[&'a Row]) -> Result<Vec<(&'static str, Box
     let own = if *table == EVENTS { events::OWN_COLUMNS } else { table.columns.len() };
     let mut columns: Vec<(&'static str, Box<dyn Param + Send + 'a>)> = Vec::new();
     for (index, column) in table.columns[..own].iter().enumerate() {
-        columns.push((column.name, array(column.kind, rows.iter().map(|row| &row[index]))?));
+        // Which of the two a key is is not known of every one; nothing here rests on it.
+        let but_null = |row: &&'a Row| if *table == KEYS && row[index] == Value::Null { &NO } else { &row[index] };
+        columns.push((column.name, array(column.kind, rows.iter().map(but_null))?));
         if (table.name, column.name) == ("deliveries", "lane") {
             let hash = |row: &&Row| row[index].text().map(lanes::hash);
             columns.push(("lane_hash", Box::new(rows.iter().map(hash).collect::<Array<_>>())));

@@ -1,0 +1,54 @@
+//! Texts that PostgreSQL cannot have, and names that an index cannot have.
+
+use workhook::model::NextStep;
+use workhook::store::Appended;
+
+use crate::bench::{Bench, at, settlement, to};
+use crate::postgres_fixture::PostgresFixture;
+use crate::request::Request;
+
+/// A text with what PostgreSQL has no place for, and with what stands for it.
+const ODD: &str = "a\0b\u{1a}0c\u{1a}\u{1a}";
+
+#[tokio::test]
+async fn a_text_with_nul_comes_back_as_it_went_in() {
+    let bench = Bench::fresh::<PostgresFixture>().await;
+    let body = r#"{"tenant":{"id":"t\u0000\u001a0"},"data":{"issue":{"id":"i\u0000d"}},"n\u0000":"\u0000"}"#;
+    let request = Request::new().event("Issue.Update").body(body);
+    let (id, position) = bench.stored(&request).await;
+    let record = bench.record(id).await;
+    assert_eq!(record.event.body, body);
+    let entity = record.event.entity.map(|entity| entity.as_str().to_owned());
+    assert_eq!(entity.as_deref(), workhook::model::Entity::of(&request.accepted()).as_ref().map(|e| e.as_str()));
+
+    bench.store.plan(vec![crate::bench::plan(position, &[to("crm", Some(ODD))])], at(0)).await.unwrap();
+    bench.planned(&[to("crm", Some(ODD))]).await;
+    let claimed = bench.claim_one("crm", at(0)).await;
+    let mut result = settlement(&claimed, NextStep::RetryAt(at(1)), at(0));
+    result.outcome.as_mut().unwrap().message = ODD.to_owned();
+    bench.store.settle(result).await.unwrap();
+    let delivery = bench.delivery(claimed.id).await;
+    assert_eq!((delivery.lane.as_deref(), delivery.reason.as_deref()), (Some(ODD), Some(ODD)));
+    assert_eq!(delivery.history[0].outcome.message, ODD);
+    let claimed = bench.claim_one("crm", at(1)).await;
+    bench.settle(&claimed, NextStep::Dead(ODD.to_owned()), at(1)).await;
+    assert_eq!(bench.delivery(claimed.id).await.reason.as_deref(), Some(ODD));
+    bench.claim_one("crm", at(1)).await;
+    bench.store.close().await;
+}
+
+#[tokio::test]
+async fn a_lane_may_have_a_name_of_any_length() {
+    let bench = Bench::fresh::<PostgresFixture>().await;
+    // Not one that could be compressed.
+    let digits: String = (0..20_000_u32).map(|n| char::from(b'a' + u8::try_from(n * n * 7919 % 26).unwrap())).collect();
+    let body = format!(r#"{{"tenant":{{"id":"{digits}"}},"data":{{"issue":{{"id":"{digits}"}}}}}}"#);
+    let request = Request::new().body(body);
+    let Appended::Stored { position, .. } = bench.append(&request).await else { panic!() };
+    bench.store.plan(vec![crate::bench::plan(position, &[to("crm", Some(&digits))])], at(0)).await.unwrap();
+    bench.planned(&[to("crm", Some(&digits))]).await;
+    let head = bench.claim_one("crm", at(0)).await;
+    bench.settle(&head, NextStep::Delivered, at(0)).await;
+    assert_eq!(bench.delivery(bench.claim_one("crm", at(0)).await.id).await.lane, Some(digits));
+    bench.store.close().await;
+}
