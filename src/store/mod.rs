@@ -7,6 +7,8 @@
 //! What always holds: what a method has said is done was synced to the disk before it said so; only what
 //! `contract::check` accepted becomes an event; and the result of a claim that was lost is not taken.
 
+#[cfg(test)]
+mod asked;
 mod config;
 mod disk;
 mod error;

@@ -24,6 +24,8 @@ mod lists;
 mod migrate;
 mod open;
 mod planning;
+#[cfg(test)]
+mod plans;
 mod pool;
 mod probe;
 mod processes;
