@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::Admin;
 use crate::clock::{Clock, between};
-use crate::health::Health;
+use crate::health::{Health, Holder};
 use crate::model::{DeliveryState, HandlerName, HandlerRecord};
 use crate::store::{Counts, Store};
 use crate::telemetry::metrics::{Family, Fraction, Gauge, Labels, Registry, classic};
@@ -44,6 +44,7 @@ pub(super) async fn scrape(State(admin): State<Admin>, headers: HeaderMap) -> Re
     if let Some(asked) = asked {
         asked.add_to(&mut stored, &admin);
     }
+    add_duties(&mut stored, &admin.health);
     let (rooms, stored) = (admin.registry.open_metrics(), stored.open_metrics());
     let text = format!("{}{stored}", rooms.strip_suffix("# EOF\n").unwrap_or(&rooms));
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
@@ -58,19 +59,24 @@ pub(super) async fn scrape(State(admin): State<Admin>, headers: HeaderMap) -> Re
 struct Stored {
     counts: Counts,
     handlers: Vec<HandlerRecord>,
+    /// How many processes share it; `None` where it belongs to this one.
+    replicas: Option<usize>,
 }
 
 impl Stored {
     /// `None` where it failed or took too long; the log says more of a store that fails than a scrape could.
     async fn ask(store: &dyn Store) -> Option<Stored> {
-        let both = async { tokio::try_join!(store.counts(), store.handlers()) };
-        let (counts, handlers) = timeout(STORE_WITHIN, both).await.ok()?.ok()?;
-        Some(Stored { counts, handlers })
+        let all = async { tokio::try_join!(store.counts(), store.handlers(), store.replicas()) };
+        let (counts, handlers, replicas) = timeout(STORE_WITHIN, all).await.ok()?.ok()?;
+        Some(Stored { counts, handlers, replicas: store.is_shared().then_some(replicas.len()) })
     }
 
     fn add_to(self, registry: &mut Registry, admin: &Admin) {
         let now = admin.clock.now();
-        let Stored { counts, handlers } = self;
+        let Stored { counts, handlers, replicas } = self;
+        if let Some(replicas) = replicas {
+            add(registry, "replicas", "Processes that share the store and live", replicas as u64);
+        }
         add(registry, "events_kept", "Events in the store", counts.events);
         add(registry, "rejected_kept", "Rejected requests in the store", counts.rejected);
         add(registry, "uncatalogued_events", "Events that cannot be found by their terms yet", counts.uncatalogued);
@@ -102,6 +108,18 @@ impl Stored {
             paused.get_or_create_owned(&labels).set(i64::from(has.paused));
             breaker.get_or_create_owned(&labels).set(i64::from(has.breaker_open));
         }
+    }
+}
+
+/// Which duties this process has, where one process at a time has them.
+fn add_duties(registry: &mut Registry, health: &Health) {
+    let duties = health.duties();
+    if duties.is_empty() {
+        return;
+    }
+    let held: Family<Labels, Gauge> = registry.family("duty_held", "Whether this process has a duty: 1 or 0");
+    for (duty, holder) in duties {
+        held.get_or_create_owned(&vec![("duty", duty.to_owned())]).set(i64::from(holder == Holder::Here));
     }
 }
 

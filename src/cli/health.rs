@@ -57,6 +57,10 @@ fn print(health: &wire::Health) {
         output::line(format!("oldest      pending for {seconds} s"));
     }
     output::line(format!("rejected    {} kept", health.rejected));
+    if !health.replicas.is_empty() {
+        output::line(format!("replicas    {}", replicas(&health.replicas)));
+        output::line(format!("duties      {}", duties(&health.duties)));
+    }
     if !health.webhooks.is_empty() {
         output::line("webhooks:");
         let rows: Vec<_> = health.webhooks.iter().flat_map(webhook).collect();
@@ -67,6 +71,24 @@ fn print(health: &wire::Health) {
         let rows: Vec<_> = health.turned_away.iter().map(turned_away).collect();
         table::print(&["COUNT", "WHY", "FROM", "LAST", "WEBHOOK ID"], &rows);
     }
+}
+
+/// How many there are, and what each does for all.
+fn replicas(replicas: &[wire::Replica]) -> String {
+    let told = |replica: &wire::Replica| {
+        let this = if replica.this { " (this one)" } else { "" };
+        let duties = if replica.duties.is_empty() { String::new() } else { format!(": {}", replica.duties.join(", ")) };
+        format!("{}{this}{duties}", replica.name)
+    };
+    format!("{}; {}", replicas.len(), replicas.iter().map(told).collect::<Vec<_>>().join("; "))
+}
+
+fn duties(duties: &[wire::Duty]) -> String {
+    // A process that only takes requests asks for none.
+    if duties.is_empty() {
+        return "none are for this one".to_owned();
+    }
+    duties.iter().map(|duty| format!("{} {}", duty.name, duty.holder)).collect::<Vec<_>>().join(", ")
 }
 
 /// A line for each of its tokens.

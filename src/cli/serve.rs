@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -18,7 +18,7 @@ use crate::telemetry::{self, LogLevel};
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Also send itself every known event of both brands, and print what became of each.
-    #[arg(long, conflicts_with = "role")]
+    #[arg(long)]
     demo: bool,
     /// What this process does, where several share a store on PostgreSQL: take requests, all the rest, or both.
     #[arg(long, value_enum, value_name = "ROLE", default_value = "all")]
@@ -48,6 +48,9 @@ impl Serve {
         let role = Role::from(self.role);
         if role != Role::All && config.store.place.embedded().is_some() {
             return Err(Failed::Use(BuildError::Role(role).into()));
+        }
+        if role != Role::All && self.demo {
+            return Err(Failed::Use(anyhow!("--demo sends and handles, which needs --role all")));
         }
         let log = telemetry::init(&config.log).map_err(|error| Failed::Use(error.into()))?;
         let runtime = runtime()?;

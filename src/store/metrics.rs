@@ -1,6 +1,8 @@
 //! What the store counts and measures.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{Config, Place, SqliteSettings};
@@ -19,12 +21,24 @@ pub struct Metrics {
     pool: Pool,
 }
 
-/// The connections to a database that is shared.
-#[derive(Debug, Clone, Default)]
-struct Pool {
-    open: Gauge,
-    idle: Gauge,
-    waiting: Gauge,
+/// How many connections to a database there are: open, of these idle, and how many wait for one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Connections {
+    pub(super) open: usize,
+    pub(super) idle: usize,
+    pub(super) waiting: usize,
+}
+
+/// Who tells how many there are, once there is somebody.
+#[derive(Clone, Default)]
+struct Pool(Arc<OnceLock<Box<Tell>>>);
+
+type Tell = dyn Fn() -> Connections + Send + Sync;
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pool")
+    }
 }
 
 impl Default for Metrics {
@@ -71,18 +85,20 @@ impl Metrics {
 
     fn with_pool(registry: &mut Registry) -> Metrics {
         let metrics = Metrics::shared(registry);
-        let Pool { open, idle, waiting } = &metrics.pool;
-        registry.add("pool_connections", "Connections to the database that are open", open.clone());
-        registry.add("pool_idle_connections", "Connections to the database that are open and not in use", idle.clone());
-        registry.add("pool_waiting", "How many wait for a connection to the database", waiting.clone());
+        let mut ask = |name: &str, help: &str, of: fn(Connections) -> usize| {
+            let pool = metrics.pool.clone();
+            registry.ask(name, help, move || pool.0.get().map_or(0.0, |tell| bytes(of(tell()) as u64)));
+        };
+        ask("pool_connections", "Connections to the database that are open", |all| all.open);
+        ask("pool_idle_connections", "Connections to the database that are open and not in use", |all| all.idle);
+        ask("pool_waiting", "How many wait for a connection to the database", |all| all.waiting);
         metrics
     }
 
-    /// What the pool of connections looks like now.
-    pub(super) fn pool(&self, open: usize, idle: usize, waiting: usize) {
-        for (gauge, count) in [(&self.pool.open, open), (&self.pool.idle, idle), (&self.pool.waiting, waiting)] {
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
+    /// Has somebody tell how many connections there are.
+    pub(super) fn ask_for_connections(&self, tell: impl Fn() -> Connections + Send + Sync + 'static) {
+        // Nobody told before: a store is opened once.
+        let _ = self.pool.0.set(Box::new(tell));
     }
 
     /// So many requests wait for a commit.

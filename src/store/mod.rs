@@ -33,4 +33,4 @@ pub use metrics::Metrics;
 pub use postgres::{PostgresCopy, PostgresStore, Settings as PostgresSettings};
 pub use sqlite::{Settings as SqliteSettings, SqliteStore};
 pub use tenure::{Seen, Tenure};
-pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Settled, Store};
+pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Replica, Settled, Store};

@@ -201,6 +201,11 @@ pub trait Store: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// The processes that share it and live, this one among them, by name; none where it belongs to one process.
+    async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Tries a durable write; [`StoreError::Full`] while nothing is taken for want of room.
     async fn probe(&self) -> Result<(), StoreError>;
 
@@ -222,7 +227,27 @@ pub enum Duty {
     Upkeep,
 }
 
+/// A process that shares a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// What it calls itself.
+    pub name: String,
+    /// Whether it is the one that asks.
+    pub is_this: bool,
+    /// What it does for all.
+    pub duties: Vec<Duty>,
+}
+
 impl Duty {
+    /// Each of them.
+    pub const ALL: [Duty; 3] = [Duty::Planning, Duty::Replaying, Duty::Upkeep];
+
+    /// The duty of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Duty> {
+        Duty::ALL.into_iter().find(|duty| duty.as_str() == name)
+    }
+
     /// Its name, where it is kept or told.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -124,6 +124,17 @@ impl Store for Stuck {
     async fn keep_breaker(&self, _: HandlerName, _: Option<OpenBreaker>) -> Result<(), StoreError> {
         pending().await
     }
+    async fn replace_breaker(
+        &self,
+        _: HandlerName,
+        _: Option<OpenBreaker>,
+        _: Option<OpenBreaker>,
+    ) -> Result<bool, StoreError> {
+        pending().await
+    }
+    async fn open_breakers(&self) -> Result<Vec<(HandlerName, OpenBreaker)>, StoreError> {
+        pending().await
+    }
     async fn start_replay(&self, _: NewReplay) -> Result<Option<Replay>, StoreError> {
         pending().await
     }

@@ -33,6 +33,12 @@ impl Kept {
         Some(epoch)
     }
 
+    /// Takes a duty over though somebody has it.
+    pub(super) fn seize(&mut self, duty: Duty, lease: Duration) {
+        let epoch = self.duties.get(&duty).map_or(1, |held| held.epoch + 1);
+        self.duties.insert(duty, Held { process: 0, epoch, until: Instant::now() + lease });
+    }
+
     pub(super) fn let_go(&mut self, duty: Duty, process: u64) {
         if let Some(held) = self.duties.get_mut(&duty).filter(|held| held.process == process) {
             held.until = Instant::now();

@@ -64,6 +64,7 @@ struct Kept {
     duties: HashMap<Duty, Held>,
     processes: u64,
     rates: Rates,
+    is_away: bool,
 }
 
 /// A store that one process has open.
@@ -93,13 +94,22 @@ impl Memory {
     }
 
     /// Opens the store beside other processes that have it open.
-    #[allow(dead_code, reason = "not every test has several processes")]
     pub(crate) fn join(&self, wakes: &Wakes, remember_ms: i64) -> MemoryStore {
         let process = self.look(|kept| {
             kept.processes += 1;
             kept.processes
         });
         self.clone().made(wakes, remember_ms, Some(process))
+    }
+
+    /// Has a process that nobody knows take a duty over, as if whoever had it had been asleep for too long.
+    pub(crate) fn seize(&self, duty: Duty, lease: Duration) {
+        self.look(|kept| kept.seize(duty, lease));
+    }
+
+    /// Whether the store cannot be reached, by nobody.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.look(|kept| kept.is_away = is_away);
     }
 
     fn made(self, wakes: &Wakes, remember_ms: i64, process: Option<u64>) -> MemoryStore {
@@ -114,7 +124,13 @@ impl Memory {
 
 impl MemoryStore {
     fn look<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
-        if self.closed.load(Ordering::SeqCst) { Err(StoreError::Ended) } else { Ok(self.memory.look(work)) }
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Ended);
+        }
+        self.memory.look(|kept| match kept.is_away {
+            true => Err(StoreError::Unavailable("it is away".into())),
+            false => Ok(work(kept)),
+        })
     }
 
     /// The same for what only the holder of a duty may do.

@@ -9,6 +9,7 @@
 mod act;
 mod far_end;
 mod judge;
+#[expect(dead_code, reason = "here one process at a time has it")]
 #[path = "../memory/mod.rs"]
 mod memory;
 mod process;

@@ -29,6 +29,7 @@ mod same_event;
 mod stored;
 mod turned_away;
 
+#[expect(dead_code, reason = "here one process at a time has it")]
 #[path = "../memory/mod.rs"]
 mod memory;
 mod memory_fixture;

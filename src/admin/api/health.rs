@@ -8,6 +8,8 @@ use http::StatusCode;
 use super::told::state_count;
 use super::{Admin, Error, Route, webhooks, wire};
 use crate::clock::between;
+use crate::health::Holder;
+use crate::store::Replica;
 
 /// How many of those who were turned away are told.
 const TURNED_AWAY: usize = 20;
@@ -29,6 +31,7 @@ pub(in crate::admin) async fn ready(State(admin): State<Admin>) -> Response {
 
 async fn health(State(admin): State<Admin>) -> Result<Json<wire::Health>, Error> {
     let counts = admin.store.counts().await?;
+    let replicas = admin.store.replicas().await?;
     let turned_away = admin.store.refusals(TURNED_AWAY).await?;
     let because = admin.health.ready().err();
     let now = admin.clock.now();
@@ -51,10 +54,21 @@ async fn health(State(admin): State<Admin>) -> Result<Json<wire::Health>, Error>
             })
             .collect(),
         webhooks: webhooks::told(&admin).await?,
+        replicas: replicas.into_iter().map(replica).collect(),
+        duties: admin.health.duties().into_iter().map(duty).collect(),
         reload: admin.health.reload().map(|last| wire::Reload {
             at: last.at,
             ok: last.mistakes.is_empty(),
             mistakes: last.mistakes,
         }),
     }))
+}
+
+fn replica(replica: Replica) -> wire::Replica {
+    let duties = replica.duties.into_iter().map(|duty| duty.as_str().to_owned()).collect();
+    wire::Replica { name: replica.name, this: replica.is_this, duties }
+}
+
+fn duty((name, holder): (&'static str, Holder)) -> wire::Duty {
+    wire::Duty { name: name.to_owned(), holder: holder.as_str().to_owned() }
 }

@@ -29,8 +29,10 @@ mod plans;
 mod pool;
 mod probe;
 mod processes;
+mod rates;
 mod read;
 mod replays;
+mod replicas;
 mod rows;
 mod settings;
 mod settling;
@@ -59,15 +61,16 @@ pub use self::settings::Settings;
 use self::settling::Settling;
 use self::tasks::{Tasks, Work};
 pub use self::transfer::PostgresCopy;
+use super::metrics::Connections;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
-    LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RefusalCount, RejectedQuery, RejectedRow,
-    ServerFault, Settled, Space, Store, StoreError, TokenUse,
+    LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RatedClaims, RefusalCount, RejectedQuery,
+    RejectedRow, Replica, ServerFault, Settled, Space, Store, StoreError, TokenUse,
 };
 use crate::contract::{Accepted, Rejected};
 use crate::model::{
     DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
-    Position, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
+    Position, Rate, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
 use crate::wake::{Wake, Wakes};
 
@@ -131,7 +134,7 @@ impl PostgresStore {
             pool,
             schema,
             process,
-            name: std::env::var("HOSTNAME").unwrap_or_else(|_| std::process::id().to_string()),
+            name: own_name(),
             shard: i64::from(process.as_bytes()[15]) % tallies::SHARDS,
             duties: Duties::default(),
             wakes: wakes.clone(),
@@ -148,6 +151,15 @@ impl PostgresStore {
         if begin.await.map_err(|failure| server.failed(ServerFault::Other(Box::new(failure))))? {
             return Err(OpenError::HalfCopied { store: server.name().to_owned() });
         }
+        let pools = [db.pool.clone(), own_pool.clone()];
+        metrics.ask_for_connections(move || {
+            let [verbs, own] = [pools[0].count(), pools[1].count()];
+            Connections {
+                open: verbs.open + own.open,
+                idle: verbs.idle + own.idle,
+                waiting: verbs.waiting + own.waiting,
+            }
+        });
         let (ingest, settling) = (Arc::new(Ingest::new(metrics)), Arc::new(Settling::default()));
         let tasks = Tasks::start(Work {
             db: Arc::clone(&db),
@@ -160,6 +172,12 @@ impl PostgresStore {
         });
         Ok(PostgresStore { db, ingest, settling, own_pool, tasks })
     }
+}
+
+/// What this process is called where people look: its machine, where that is known, and its number.
+fn own_name() -> String {
+    let number = std::process::id();
+    std::env::var("HOSTNAME").map_or_else(|_| format!("process {number}"), |host| format!("{host}:{number}"))
 }
 
 #[async_trait]
@@ -200,6 +218,10 @@ impl Store for PostgresStore {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claims, StoreError> {
         self.db.pool.unit(|| claims::claim(&self.db, &request)).await
+    }
+
+    async fn claim_at_rate(&self, request: ClaimRequest, rate: Rate) -> Result<RatedClaims, StoreError> {
+        self.db.pool.unit(|| rates::claim(&self.db, &request, rate)).await
     }
 
     async fn shorten_waits(&self, longest: LongestWaits) -> Result<usize, StoreError> {
@@ -371,6 +393,10 @@ impl Store for PostgresStore {
 
     async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {
         self.db.pool.unit(|| duties::let_go(&self.db, duty)).await
+    }
+
+    async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
+        self.db.pool.unit(|| replicas::list(&self.db)).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::statement::{Bound, Param, Row};
 use super::tls::Tls;
 use crate::store::StoreError;
+use crate::store::metrics::Connections as Counted;
 
 /// The longest that one unit of work takes, but for storing events.
 pub(super) const WORK_MAX: Duration = Duration::from_secs(10);
@@ -56,6 +57,12 @@ impl Pool {
         }
         let late = |_| Failure::Away(format!("PostgreSQL did not do it within {} s", deadline.as_secs()));
         timeout(deadline, again(work)).await.map_err(late).and_then(std::convert::identity)
+    }
+
+    /// How many connections there are.
+    pub(super) fn count(&self) -> Counted {
+        let status = self.connections.status();
+        Counted { open: status.size, idle: status.available, waiting: status.waiting }
     }
 
     /// A connection, for single statements that are transactions of their own.

@@ -30,9 +30,36 @@ pub struct Health {
     /// The configured webhooks, with the uses of their tokens.
     #[serde(default)]
     pub webhooks: Vec<Webhook>,
+    /// The processes that share the store and live, this one among them; absent where it belongs to one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<Replica>,
+    /// What one process at a time does for all, with where it is done as this process knows it; absent where the store
+    /// belongs to one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duties: Vec<Duty>,
     /// What came of the last reload of the configuration; absent where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<Reload>,
+}
+
+/// A process that shares the store.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Replica {
+    /// What it calls itself.
+    pub name: String,
+    /// Whether it is the one that tells this.
+    pub this: bool,
+    /// What it does for all: `planning`, `replaying`, `upkeep`.
+    pub duties: Vec<String>,
+}
+
+/// Something that one process at a time does for all.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Duty {
+    /// What: `planning`, `replaying`, `upkeep`.
+    pub name: String,
+    /// Where: `here`, `elsewhere` or `unknown`.
+    pub holder: String,
 }
 
 /// What came of a reload of the configuration.

@@ -1,0 +1,139 @@
+//! Real processes on one PostgreSQL.
+
+use std::time::{Duration, Instant};
+
+use crate::database::{Database, Way};
+use crate::process::{Replica, TOKEN, place, run, send};
+use crate::support::{Echo, until};
+
+/// By when another process has taken over.
+const TAKEN_OVER: Duration = Duration::from_secs(10);
+
+/// A handler `crm` at an address, as lines of configuration.
+fn crm(echo: &Echo) -> String {
+    format!("[[handler]]\nname = \"crm\"\nkind = \"http\"\nurl = \"http://{}/\"\n", echo.address)
+}
+
+/// Waits until the far end was asked so often.
+#[track_caller]
+fn asked(echo: &Echo, times: usize) {
+    until("the far end is asked", || (echo.received().len() >= times).then_some(()));
+}
+
+#[test]
+fn one_process_takes_requests_and_another_handles_them() {
+    let (database, echo) = (Database::new(), Echo::start(Some(200)));
+    let ingest = Replica::start(place(&database.url(), &crm(&echo)), "ingest");
+    assert_eq!(send(ingest.public.unwrap(), "a", 1), 200, "whether anybody handles it or not");
+    assert_eq!(ingest.health().unwrap().unplanned, 1);
+    assert!(ingest.health().unwrap().duties.is_empty(), "it asks for none");
+    let dispatch = Replica::start(place(&database.url(), &crm(&echo)), "dispatch");
+    asked(&echo, 1);
+    assert_eq!(dispatch.public, None);
+    assert_eq!(dispatch.holder("planning").as_deref(), Some("here"));
+    assert_eq!(send(ingest.public.unwrap(), "b", 1), 200);
+    asked(&echo, 2);
+    let replicas = ingest.health().unwrap().replicas;
+    assert_eq!((replicas.len(), replicas.iter().filter(|replica| replica.this).count()), (2, 1), "{replicas:?}");
+    let told = run(&ingest.place, &["health"]).good();
+    assert!(told.contains("replicas    2; ") && told.contains("(this one)"), "{told}");
+    assert!(!dispatch.stop().contains("replica-token") && !ingest.stop().contains("replica-token"));
+}
+
+#[test]
+fn when_the_process_that_plans_is_killed_another_plans_within_ten_seconds() {
+    let (database, echo) = (Database::new(), Echo::start(Some(200)));
+    let one = Replica::start(place(&database.url(), &crm(&echo)), "all");
+    let other = Replica::start(place(&database.url(), &crm(&echo)), "all");
+    until("the one plans, and the other knows", || {
+        let told = (one.holder("planning")?, other.holder("planning")?);
+        (told == ("here".to_owned(), "elsewhere".to_owned())).then_some(())
+    });
+    assert_eq!(send(other.public.unwrap(), "a", 1), 200);
+    asked(&echo, 1);
+    one.kill();
+    let killed = Instant::now();
+    assert_eq!(send(other.public.unwrap(), "b", 1), 200);
+    asked(&echo, 2);
+    assert!(killed.elapsed() < TAKEN_OVER, "{:?}", killed.elapsed());
+    assert_eq!(other.readyz().0, 200);
+    assert_eq!(other.holder("planning").as_deref(), Some("here"));
+}
+
+#[test]
+fn a_process_that_stops_in_order_hands_over_at_once() {
+    let (database, echo) = (Database::new(), Echo::start(Some(200)));
+    let one = Replica::start(place(&database.url(), &crm(&echo)), "all");
+    until("it plans", || (one.holder("planning")? == "here").then_some(()));
+    let other = Replica::start(place(&database.url(), &crm(&echo)), "all");
+    one.stop();
+    let stopped = Instant::now();
+    until("the other plans", || (other.holder("planning")? == "here").then_some(()));
+    assert!(stopped.elapsed() < Duration::from_secs(4), "{:?}", stopped.elapsed());
+    assert_eq!(send(other.public.unwrap(), "a", 1), 200);
+    asked(&echo, 1);
+}
+
+#[test]
+fn a_signal_changes_the_configuration_of_the_process_that_gets_it() {
+    let (database, echo) = (Database::new(), Echo::start(Some(200)));
+    let one = Replica::start(place(&database.url(), &crm(&echo)), "all");
+    let other = Replica::start(place(&database.url(), &crm(&echo)), "all");
+    let webhook = format!("[[webhook]]\nname = \"product\"\ntokens = [\"{TOKEN}\"]\n");
+    let more = crm(&echo).replace("\"crm\"", "\"audit\"");
+    let changed = format!("{webhook}{}{more}", crm(&echo));
+    for replica in [&one, &other] {
+        replica.place.write("workhook.toml", &changed);
+    }
+    one.tell("HUP");
+    until("the one has read it", || one.handlers().contains(&"audit".to_owned()).then_some(()));
+    assert!(!other.handlers().contains(&"audit".to_owned()), "nobody told it");
+    other.tell("HUP");
+    until("the other has read it", || other.handlers().contains(&"audit".to_owned()).then_some(()));
+    assert_eq!(send(other.public.unwrap(), "a", 1), 200);
+    asked(&echo, 2);
+}
+
+#[test]
+fn while_the_database_is_away_every_request_is_answered_in_time_and_all_goes_on_when_it_is_back() {
+    let (database, echo, way) = (Database::new(), Echo::start(Some(200)), Way::open());
+    let replica = Replica::start(place(&database.url_by(way.address), &crm(&echo)), "all");
+    let door = replica.public.unwrap();
+    assert_eq!(send(door, "a", 1), 200);
+    asked(&echo, 1);
+    way.cut();
+    for attempt in 0..4 {
+        let began = Instant::now();
+        assert_eq!(send(door, &format!("away-{attempt}"), 2), 503);
+        assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+    }
+    until("it says why it is not ready", || {
+        let (status, body) = replica.readyz();
+        (status == 503 && body.contains("\"store\"")).then_some(())
+    });
+    way.mend();
+    until("it is ready", || (replica.readyz().0 == 200).then_some(()));
+    assert_eq!(send(door, "away-0", 2), 200);
+    asked(&echo, 2);
+}
+
+#[test]
+fn a_database_that_is_away_at_the_start_is_tried_and_a_wrong_password_is_not() {
+    let database = Database::new();
+    let way = Way::open();
+    way.cut();
+    let late = place(&database.url_by(way.address), "");
+    let (process, _, stderr) =
+        crate::support::place::start(&mut late.command(env!("CARGO_BIN_EXE_workhook"), &["serve"]));
+    let tried = |text: &str| text.matches("it is tried again").nth(1).map(drop);
+    stderr.until("that it is tried again", tried);
+    way.mend();
+    stderr.until("that it receives", |text| text.contains("\"receiving\"").then_some(()));
+    drop(process);
+    let (before, after) = database.url().split_once(":").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let (_, host) = after.rsplit_once('@').unwrap();
+    let wrong = place(&format!("{before}://postgres:wrong-secret@{host}"), "");
+    let said = run(&wrong, &["serve"]).failed(1);
+    assert!(said.contains("cannot start") && said.contains("does not let postgres in"), "{said}");
+    assert!(!said.contains("wrong-secret"), "{said}");
+}
