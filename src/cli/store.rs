@@ -16,7 +16,7 @@ use crate::store::{Place, PostgresCopy, SqliteStore};
 /// What to do with a store.
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
-    /// Copy everything that one store keeps into another, which is empty: from a file of SQLite to PostgreSQL or back.
+    /// Copy everything that one store keeps into another, a new one: from a file of SQLite to PostgreSQL or back.
     Copy(Copy),
 }
 

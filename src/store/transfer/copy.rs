@@ -34,8 +34,8 @@ pub enum CopyError {
     /// The store that is filled failed.
     #[error("the store that is filled could not be written")]
     To(#[source] StoreError),
-    /// There is something in the store that is to be filled.
-    #[error("the store that is to be filled has {0} already; it must be empty, or left by this same copy")]
+    /// There is something in the store that is to be filled, or there was.
+    #[error("the store that is to be filled has or had {0}; it must be a new one, or left by this same copy")]
     NotEmpty(&'static str),
     /// There is another copy, half done, in the store that is to be filled.
     #[error(
@@ -105,6 +105,10 @@ async fn begin(from: &dyn Transfer, to: &dyn Transfer, name: String) -> Result<(
     }
     if let Some((table, _)) = counts(to).await.map_err(CopyError::To)?.into_iter().find(|(_, rows)| *rows > 0) {
         return Err(CopyError::NotEmpty(table));
+    }
+    // What is kept beside rows may be there though they are gone.
+    if to.given().await.map_err(CopyError::To)?.position > 0 {
+        return Err(CopyError::NotEmpty("events"));
     }
     let place = Place { copy: name.clone(), tables: 0, next: None };
     from.set_copied_as(Some(name)).await.map_err(CopyError::From)?;
