@@ -162,7 +162,7 @@ async fn goes_on(bench: &Bench) {
     let removed = bench.append(&request(3)).await;
     assert!(matches!(removed, Appended::Duplicate { .. }), "its key stays: {removed:?}");
     let (_, position) = bench.stored(&Request::new()).await;
-    assert_eq!(position, Position(1302), "no position is given twice");
+    assert!(position > Position(1301), "no position is given twice: {position}");
 
     let unplanned = bench.store.unplanned(ALL).await.unwrap();
     assert!(unplanned.len() > 5 && unplanned.is_sorted_by_key(|event| event.position));
