@@ -34,8 +34,10 @@ mod turned_away;
 mod memory;
 mod memory_fixture;
 
+mod postgres_away;
 mod postgres_fixture;
 mod postgres_open;
+mod postgres_server;
 mod postgres_shared;
 mod postgres_texts;
 

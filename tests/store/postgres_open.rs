@@ -5,7 +5,7 @@ use workhook::secret::Secret;
 use workhook::store::{Metrics, OpenError, PostgresSettings, PostgresStore, ServerFault, Store};
 use workhook::wake::Wakes;
 
-use crate::bench::{Bench, Fixture};
+use crate::bench::Fixture;
 use crate::postgres_fixture::{PostgresFixture, connect, server};
 use crate::request::Request;
 
@@ -106,13 +106,11 @@ async fn a_database_of_another_encoding_is_refused() {
 #[tokio::test]
 async fn a_user_who_may_make_no_tables_is_told() {
     let user = format!("guest_{}", std::process::id());
-    let fixture = PostgresFixture::fresh();
     let own = connect(&server()).await;
     own.batch_execute(&format!("CREATE ROLE {user} LOGIN PASSWORD '{SECRET}'")).await.unwrap();
     let told = fault(&as_user(&user)).await;
     assert!(matches!(&told, ServerFault::NoRight { user: named, .. } if *named == user), "{told:?}");
     own.batch_execute(&format!("DROP ROLE {user}")).await.unwrap();
-    drop(fixture);
 }
 
 #[tokio::test]
@@ -126,7 +124,6 @@ async fn tables_of_a_newer_workhook_are_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_open_an_empty_database_at_once_make_the_tables_once() {
-    let bench = Bench::fresh::<PostgresFixture>().await;
     let mut fixture = PostgresFixture::fresh();
     let make = format!("CREATE SCHEMA {}", fixture.schema());
     connect(&server()).await.batch_execute(&make).await.unwrap();
@@ -144,5 +141,4 @@ async fn replicas_that_open_an_empty_database_at_once_make_the_tables_once() {
     let store = fixture.open(&Wakes::default()).await;
     assert_eq!(store.counts().await.unwrap().events, 8);
     store.close().await;
-    bench.store.close().await;
 }

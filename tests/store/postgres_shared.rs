@@ -10,8 +10,8 @@ use workhook::model::NextStep;
 use workhook::store::{Appended, Duty, PostgresSettings, PostgresStore, Settled, Store, StoreError};
 use workhook::wake::Wakes;
 
-use crate::bench::{Bench, Fixture, LEASE, PATIENCE, at, claim_request, plan, settlement, to};
-use crate::postgres_fixture::{PostgresFixture, connect, server};
+use crate::bench::{Fixture, LEASE, PATIENCE, at, claim_request, plan, settlement, to};
+use crate::postgres_fixture::PostgresFixture;
 use crate::request::Request;
 
 /// A long time to have a duty for.
@@ -262,19 +262,12 @@ async fn where_nothing_is_listened_for_the_work_of_others_is_seen_all_the_same()
         let mut sleeper = wake.sleeper();
         timeout(PATIENCE, sleeper.woken()).await.unwrap();
     }
-    let schema = fixture.schema();
-    let listening = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()
-             AND query LIKE '%{schema}%'"
-    );
-    assert_eq!(connect(&server()).await.query_typed_one(&listening, &[]).await.unwrap().get::<_, i64>(0), 0);
     polling.close().await;
     close(&stores).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_row_that_cannot_be_stored_fails_none_beside_it() {
-    let bench = Bench::of(PostgresFixture::fresh()).await;
     let (fixture, stores) = processes(1).await;
     fixture.execute("ALTER TABLE events ADD CHECK (name <> 'Bad.Row')").await;
     fixture.execute("ALTER TABLE attempts ADD CHECK (message NOT LIKE '%dead%')").await;
@@ -309,5 +302,4 @@ async fn one_row_that_cannot_be_stored_fails_none_beside_it() {
         assert_eq!(settled.is_err(), n == 7, "{n}: {settled:?}");
     }
     close(&stores).await;
-    bench.store.close().await;
 }

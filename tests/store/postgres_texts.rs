@@ -1,9 +1,8 @@
 //! Texts that PostgreSQL cannot have, and names that an index cannot have.
 
-use workhook::model::NextStep;
-use workhook::store::Appended;
+use workhook::model::{Entity, NextStep};
 
-use crate::bench::{Bench, at, settlement, to};
+use crate::bench::{Bench, at, plan, settlement, to};
 use crate::postgres_fixture::PostgresFixture;
 use crate::request::Request;
 
@@ -19,9 +18,9 @@ async fn a_text_with_nul_comes_back_as_it_went_in() {
     let record = bench.record(id).await;
     assert_eq!(record.event.body, body);
     let entity = record.event.entity.map(|entity| entity.as_str().to_owned());
-    assert_eq!(entity.as_deref(), workhook::model::Entity::of(&request.accepted()).as_ref().map(|e| e.as_str()));
+    assert_eq!(entity.as_deref(), Entity::of(&request.accepted()).as_ref().map(Entity::as_str));
 
-    bench.store.plan(vec![crate::bench::plan(position, &[to("crm", Some(ODD))])], at(0)).await.unwrap();
+    bench.store.plan(vec![plan(position, &[to("crm", Some(ODD))])], at(0)).await.unwrap();
     bench.planned(&[to("crm", Some(ODD))]).await;
     let claimed = bench.claim_one("crm", at(0)).await;
     let mut result = settlement(&claimed, NextStep::RetryAt(at(1)), at(0));
@@ -41,14 +40,17 @@ async fn a_text_with_nul_comes_back_as_it_went_in() {
 async fn a_lane_may_have_a_name_of_any_length() {
     let bench = Bench::fresh::<PostgresFixture>().await;
     // Not one that could be compressed.
-    let digits: String = (0..20_000_u32).map(|n| char::from(b'a' + u8::try_from(n * n * 7919 % 26).unwrap())).collect();
-    let body = format!(r#"{{"tenant":{{"id":"{digits}"}},"data":{{"issue":{{"id":"{digits}"}}}}}}"#);
-    let request = Request::new().body(body);
-    let Appended::Stored { position, .. } = bench.append(&request).await else { panic!() };
-    bench.store.plan(vec![crate::bench::plan(position, &[to("crm", Some(&digits))])], at(0)).await.unwrap();
-    bench.planned(&[to("crm", Some(&digits))]).await;
+    let mut hash = 7_u32;
+    let next = |_| {
+        hash = hash.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + u8::try_from((hash >> 16) % 26).unwrap())
+    };
+    let name: String = (0..20_000).map(next).collect();
+    let (_, position) = bench.stored(&Request::new()).await;
+    bench.store.plan(vec![plan(position, &[to("crm", Some(&name))])], at(0)).await.unwrap();
+    bench.planned(&[to("crm", Some(&name))]).await;
     let head = bench.claim_one("crm", at(0)).await;
     bench.settle(&head, NextStep::Delivered, at(0)).await;
-    assert_eq!(bench.delivery(bench.claim_one("crm", at(0)).await.id).await.lane, Some(digits));
+    assert_eq!(bench.delivery(bench.claim_one("crm", at(0)).await.id).await.lane, Some(name));
     bench.store.close().await;
 }

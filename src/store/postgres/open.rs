@@ -61,10 +61,13 @@ impl Server {
             .await
             .map_err(|late| self.failed(ServerFault::Connect(late.into())))?
             .map_err(|error| self.failed(self.connecting(error)))?;
-        let connection = tokio::spawn(connection);
+        let mut connection = tokio::spawn(connection);
         let opened = timeout(OPEN_MAX, self.check_and_migrate(&mut client)).await;
         drop(client);
-        connection.abort();
+        // What it began is ended there too, before anybody goes on.
+        if timeout(CONNECT_MAX, &mut connection).await.is_err() {
+            connection.abort();
+        }
         opened.unwrap_or_else(|late| Err(ServerFault::Other(late.into()))).map_err(|fault| self.failed(fault))
     }
 
