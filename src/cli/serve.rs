@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
@@ -61,11 +62,15 @@ impl Serve {
     }
 
     async fn serve(&self, config: Config, registry: Registry, log: LogLevel) -> Done {
-        let shutdown = shutdown()?;
+        let mut shutdown = pin!(shutdown()?);
         // From here on it does not end the process.
         let hangup = signal(SignalKind::hangup()).context("signals cannot be received")?;
         let file = config.source.clone();
-        let app = App::build_as(self.role.into(), config, registry, Clock::system()).await.context("cannot start")?;
+        let app = tokio::select! {
+            built = App::build_as(self.role.into(), config, registry, Clock::system()) => built.context("cannot start")?,
+            // A database that is away is tried for a while.
+            () = &mut shutdown => return Ok(()),
+        };
         let welcome = app.welcome().clone();
         say(&welcome);
         let reloading = tokio::spawn(reload(hangup, app.reload_handle().with_log(log), file));

@@ -29,6 +29,17 @@ pub(super) struct Connections {
     pub(super) waiting: usize,
 }
 
+impl Connections {
+    /// Both together.
+    pub(super) fn and(self, other: Connections) -> Connections {
+        Connections {
+            open: self.open + other.open,
+            idle: self.idle + other.idle,
+            waiting: self.waiting + other.waiting,
+        }
+    }
+}
+
 /// Who tells how many there are, once there is somebody.
 #[derive(Clone, Default)]
 struct Pool(Arc<OnceLock<Box<Tell>>>);

@@ -51,9 +51,7 @@ impl Tenure {
     pub fn new(store: Arc<dyn Store>, duty: Duty, health: Health) -> Tenure {
         let holder = if store.is_shared() { Holder::Unknown } else { Holder::Here };
         let known = watch::Sender::new(Known { holder, until: None, term: 1 });
-        let tenure = Tenure { store, duty, health, known };
-        tenure.tell();
-        tenure
+        Tenure { store, duty, health, known }
     }
 
     /// Which of its terms it is, while this process has the duty. Each time it gets it anew is another term.
@@ -110,6 +108,7 @@ impl Tenure {
         if !self.store.is_shared() {
             return work.await;
         }
+        self.tell();
         let done = CancellationToken::new();
         let work = async {
             work.await;
@@ -184,9 +183,7 @@ impl Tenure {
     }
 
     fn tell(&self) {
-        if self.store.is_shared() {
-            self.health.set_duty(self.duty.as_str(), self.known.borrow().holder);
-        }
+        self.health.set_duty(self.duty.as_str(), self.known.borrow().holder);
     }
 }
 

@@ -84,3 +84,16 @@ async fn when_whoever_makes_the_probe_dies_another_makes_one() {
     let (again, by) = cluster.far_end.asked()[1];
     assert!(by != prober && again - at <= Duration::from_secs(46), "by {by} after {:?}", again - at);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_starts_while_it_is_open_keeps_to_it() {
+    let mut cluster = Cluster::new(FarEnd::new(Duration::from_millis(50)), policy());
+    let replicas = open(&mut cluster).await;
+    let late = cluster.start();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!((2..=7).contains(&cluster.far_end.asked().len()), "{}", cluster.far_end.asked().len());
+    cluster.far_end.set_down(false);
+    until("all are taken", async || cluster.far_end.taken().len() == 200).await;
+    assert_eq!(late.store.open_breakers().await.unwrap(), []);
+    drop(replicas);
+}

@@ -12,6 +12,7 @@ mod far_end;
 #[expect(dead_code, reason = "here it is always shared")]
 #[path = "../memory/mod.rs"]
 mod memory;
+mod nginx;
 mod process;
 mod processes;
 mod rates;

@@ -38,6 +38,9 @@ impl Replica {
         let address = |door: &str| line[door].as_str().map(|address| address.parse::<SocketAddr>().unwrap());
         let (public, private) = (address("public"), address("private").unwrap());
         place.set_to("WORKHOOK__ADMIN__LISTEN", &private.to_string());
+        if let Some(public) = public {
+            place.set_to("WORKHOOK__INGEST__LISTEN", &public.to_string());
+        }
         until("it is ready", || get(private, "/readyz", &[]).filter(|(status, _)| *status == 200));
         Replica { place, public, private, stderr, process }
     }
@@ -60,7 +63,7 @@ impl Replica {
     /// The names of the handlers in force.
     pub(crate) fn handlers(&self) -> Vec<String> {
         let list: Value = self.place.run(&["handlers", "list", "--json"]).json();
-        let configured = list["handlers"].as_array().unwrap().iter().filter(|handler| handler["configured"] == true);
+        let configured = list["handlers"].as_array().unwrap().iter().filter(|handler| handler["orphaned"] == false);
         configured.map(|handler| handler["name"].as_str().unwrap().to_owned()).collect()
     }
 

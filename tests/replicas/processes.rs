@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::database::{Database, Way};
 use crate::process::{Replica, TOKEN, place, run, send};
-use crate::support::{Echo, until};
+use crate::support::{Echo, get, until};
+
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// By when another process has taken over.
 const TAKEN_OVER: Duration = Duration::from_secs(10);
@@ -35,6 +37,13 @@ fn one_process_takes_requests_and_another_handles_them() {
     asked(&echo, 2);
     let replicas = ingest.health().unwrap().replicas;
     assert_eq!((replicas.len(), replicas.iter().filter(|replica| replica.this).count()), (2, 1), "{replicas:?}");
+    let (_, metrics) = get(dispatch.private, "/metrics", &[]).unwrap();
+    let (_, table) = OPERATIONS.split_once("\n### On PostgreSQL\n").unwrap();
+    let documented = table.lines().filter_map(|line| line.strip_prefix("| `workhook_")?.split('`').next());
+    let missing: Vec<_> = documented.filter(|name| !metrics.contains(&format!("# TYPE workhook_{name} "))).collect();
+    assert!(missing.is_empty(), "{missing:?} in {metrics}");
+    assert!(metrics.contains("workhook_replicas 2") && !metrics.contains("workhook_database_bytes"), "{metrics}");
+    assert!(metrics.contains("workhook_duty_held{duty=\"planning\"} 1"), "{metrics}");
     let told = run(&ingest.place, &["health"]).good();
     assert!(told.contains("replicas    2; ") && told.contains("(this one)"), "{told}");
     assert!(!dispatch.stop().contains("replica-token") && !ingest.stop().contains("replica-token"));

@@ -173,7 +173,7 @@ impl Gate {
             _ => {}
         }
         inside.shared.sees(kept.clone());
-        (inside.shared.opened, inside.failed) = (None, None);
+        (inside.before, inside.shared.opened, inside.failed) = (None, None, None);
         inside.breaker = inside.breaker.taken_over(kept);
         self.news.notify_one();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Database;
 use super::failure::Failure;
-use super::pool::Transaction;
+use super::pool::{Pool, Transaction};
 use crate::store::{Duty, StoreError};
 
 /// The time of the database in milliseconds since the epoch.
@@ -46,8 +46,9 @@ pub(super) async fn check(db: &Database, transaction: &Transaction, duty: Duty) 
     }
 }
 
-/// Takes a duty, or keeps it; whether this process has it.
-pub(super) async fn hold(db: &Database, duty: Duty, lease: Duration) -> Result<bool, Failure> {
+/// Takes a duty, or keeps it; whether this process has it. On a connection for which nobody waits: a process that has
+/// much to do must not lose its duties by that.
+pub(super) async fn hold(db: &Database, pool: &Pool, duty: Duty, lease: Duration) -> Result<bool, Failure> {
     let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 4);
     let sql = format!(
         "INSERT INTO duties AS d (name, holder, epoch, until) VALUES ($1, $2, 1, {NOW} + $3)
@@ -57,7 +58,7 @@ pub(super) async fn hold(db: &Database, duty: Duty, lease: Duration) -> Result<b
          RETURNING epoch"
     );
     let known = db.duties.epoch(duty).unwrap_or(0);
-    let held = db.pool.connection().await?.query_opt(&sql, &[&duty.as_str(), &db.process, &lease_ms, &known]).await?;
+    let held = pool.connection().await?.query_opt(&sql, &[&duty.as_str(), &db.process, &lease_ms, &known]).await?;
     let epoch = held.map(|row| row.get(0)).transpose()?;
     db.duties.set(duty, epoch);
     Ok(epoch.is_some())

@@ -9,6 +9,7 @@ mod breakers;
 mod catalogue;
 mod claims;
 mod counts;
+mod database;
 mod delivery_lists;
 mod duties;
 mod failure;
@@ -50,10 +51,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::Notify;
-use uuid::Uuid;
 
-use self::duties::Duties;
+use self::database::Database;
 use self::ingest::Ingest;
 use self::open::Server;
 use self::pool::Pool;
@@ -61,7 +60,6 @@ pub use self::settings::Settings;
 use self::settling::Settling;
 use self::tasks::{Tasks, Work};
 pub use self::transfer::PostgresCopy;
-use super::metrics::Connections;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
     LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RatedClaims, RefusalCount, RejectedQuery,
@@ -72,38 +70,7 @@ use crate::model::{
     DeliveryId, DeliveryRecord, EventId, EventRecord, HandlerName, HandlerRecord, NewReplay, OpenBreaker, Plan,
     Position, Rate, RejectedId, Replay, ReplayId, ReplayState, ReplayStep, Settlement, StoredEvent,
 };
-use crate::wake::{Wake, Wakes};
-
-/// What every verb works with.
-pub(super) struct Database {
-    /// For everything but storing events.
-    pool: Pool,
-    /// The schema that the tables are in.
-    schema: String,
-    /// This process, as long as the store is open, and what it is called where people look.
-    process: Uuid,
-    name: String,
-    /// Where this process counts.
-    shard: i64,
-    /// What it does for all.
-    duties: Duties,
-    wakes: Wakes,
-    /// That there is something to tell other processes.
-    to_tell: Notify,
-}
-
-impl Database {
-    /// The key of a lock that is held until the end of a transaction.
-    fn lock_key(&self, what: &str) -> i64 {
-        migrate::lock_key(&self.schema, what)
-    }
-
-    /// Hints here at once, and elsewhere soon, that there is something to do.
-    fn hint(&self, wake: &Wake) {
-        wake.wake();
-        self.to_tell.notify_one();
-    }
-}
+use crate::wake::Wakes;
 
 /// How many connections are not for the verbs: for storing events, for saying that this process is there, and for hints.
 const OWN_CONNECTIONS: usize = 3;
@@ -129,17 +96,7 @@ impl PostgresStore {
         let schema = server.prepare().await?;
         let pool = server.pool(settings.connections.saturating_sub(OWN_CONNECTIONS).max(1), WAIT_MAX)?;
         let own_pool = server.pool(OWN_CONNECTIONS - 1, WAIT_MAX)?;
-        let process = Uuid::now_v7();
-        let db = Arc::new(Database {
-            pool,
-            schema,
-            process,
-            name: own_name(),
-            shard: i64::from(process.as_bytes()[15]) % tallies::SHARDS,
-            duties: Duties::default(),
-            wakes: wakes.clone(),
-            to_tell: Notify::new(),
-        });
+        let db = Arc::new(Database::new(pool, schema, wakes));
         let begin = async {
             processes::beat(&db, &own_pool).await?;
             // Looked at while others can see that this process is there, as a copy looks for processes once it has begun.
@@ -152,14 +109,7 @@ impl PostgresStore {
             return Err(OpenError::HalfCopied { store: server.name().to_owned() });
         }
         let pools = [db.pool.clone(), own_pool.clone()];
-        metrics.ask_for_connections(move || {
-            let [verbs, own] = [pools[0].count(), pools[1].count()];
-            Connections {
-                open: verbs.open + own.open,
-                idle: verbs.idle + own.idle,
-                waiting: verbs.waiting + own.waiting,
-            }
-        });
+        metrics.ask_for_connections(move || pools[0].count().and(pools[1].count()));
         let (ingest, settling) = (Arc::new(Ingest::new(metrics)), Arc::new(Settling::default()));
         let tasks = Tasks::start(Work {
             db: Arc::clone(&db),
@@ -172,12 +122,6 @@ impl PostgresStore {
         });
         Ok(PostgresStore { db, ingest, settling, own_pool, tasks })
     }
-}
-
-/// What this process is called where people look: its machine, where that is known, and its number.
-fn own_name() -> String {
-    let number = std::process::id();
-    std::env::var("HOSTNAME").map_or_else(|_| format!("process {number}"), |host| format!("{host}:{number}"))
 }
 
 #[async_trait]
@@ -388,7 +332,7 @@ impl Store for PostgresStore {
     }
 
     async fn hold(&self, duty: Duty, lease: Duration) -> Result<bool, StoreError> {
-        self.db.pool.unit(|| duties::hold(&self.db, duty, lease)).await
+        self.own_pool.unit(|| duties::hold(&self.db, &self.own_pool, duty, lease)).await
     }
 
     async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {

@@ -24,6 +24,7 @@ mod read;
 mod replays;
 mod rows;
 mod settings;
+mod threads;
 mod transfer;
 mod turned_away;
 mod writer;
@@ -32,7 +33,6 @@ pub use settings::Settings;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +43,7 @@ use self::commit::Committer;
 use self::disk::Disk;
 use self::keys::Keys;
 use self::read::Readers;
+use self::threads::Threads;
 use self::writer::Writer;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, EventQuery, EventRow, ForgetStep, Forgotten, LongestWaits,
@@ -76,14 +77,6 @@ pub struct SqliteStore {
     /// Held by whoever takes what was forgotten out of the files.
     cleaning: tokio::sync::Mutex<()>,
     threads: Mutex<Option<Threads>>,
-}
-
-struct Threads {
-    writer: JoinHandle<()>,
-    checkpoint: JoinHandle<()>,
-    stop_checkpoint: mpsc::Sender<()>,
-    /// Held by the writer's thread as well: a store that was dropped is nobody else's before that has ended.
-    lock: Arc<open::Lock>,
 }
 
 impl SqliteStore {
@@ -403,19 +396,7 @@ impl Store for SqliteStore {
         self.writer.close();
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
-        let readers = [&self.readers, &self.planning, &self.cataloguing].map(Clone::clone);
-        let join = tokio::task::spawn_blocking(move || {
-            drop(threads.stop_checkpoint);
-            let checkpoint = threads.checkpoint.join();
-            // Readers go before the writer's last checkpoint, so that it can empty the log.
-            readers.iter().for_each(Readers::close);
-            let writer = threads.writer.join();
-            drop(threads.lock);
-            writer.and(checkpoint)
-        });
-        if !matches!(join.await, Ok(Ok(()))) {
-            tracing::error!("a thread of the store ended by a panic");
-        }
+        threads.end([&self.readers, &self.planning, &self.cataloguing].map(Clone::clone)).await;
     }
 }
 
