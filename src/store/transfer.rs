@@ -62,9 +62,9 @@ pub struct Rows {
     pub next: Option<String>,
 }
 
-/// What a store that is being filled says of it.
+/// How far the copy is that a store is being filled by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Reached {
     /// Which copy it is; the store that it is of knows it by the same.
     pub copy: String,
     /// How many tables are whole.
@@ -96,7 +96,7 @@ pub trait Transfer: Send + Sync {
     async fn read(&self, table: &'static Table, after: Option<String>) -> Result<Rows, StoreError>;
 
     /// Writes rows, and with them the place to go on at.
-    async fn write(&self, table: &'static Table, rows: Vec<Row>, place: Place) -> Result<(), StoreError>;
+    async fn write(&self, table: &'static Table, rows: Vec<Row>, reached: Reached) -> Result<(), StoreError>;
 
     /// The copy that is being made of this store, where one was begun.
     async fn copied_as(&self) -> Result<Option<String>, StoreError>;
@@ -106,7 +106,7 @@ pub trait Transfer: Send + Sync {
 
     /// Where the copy is that this store is being filled by, if there is one. Until it is whole nobody else opens this
     /// store.
-    async fn place(&self) -> Result<Option<Place>, StoreError>;
+    async fn reached(&self) -> Result<Option<Reached>, StoreError>;
 
     /// The last numbers that were given.
     async fn given(&self) -> Result<Given, StoreError>;

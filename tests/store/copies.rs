@@ -10,7 +10,7 @@ use workhook::model::{
     DeliveryState, EventFilter, NewDelivery, NewReplay, NextStep, NotRouted, OpenBreaker, Plan, Position, ReplayState,
     ReplayStep, ReplayTo, ReplayedEvents,
 };
-use workhook::store::transfer::{CopyError, Given, Place, Row, Rows, Table, Transfer, copy};
+use workhook::store::transfer::{CopyError, Given, Reached, Row, Rows, Table, Transfer, copy};
 use workhook::store::{
     Appended, Counts, DeliveryQuery, EventQuery, ForgetAbout, ForgetStep, Metrics, OpenError, PostgresCopy,
     PostgresSettings, PostgresStore, PruneRequest, RefusalCount, RejectedQuery, SqliteSettings, SqliteStore, Store,
@@ -211,12 +211,12 @@ impl Transfer for Failing<'_> {
         self.store.read(table, after).await
     }
 
-    async fn write(&self, table: &'static Table, rows: Vec<Row>, place: Place) -> Result<(), StoreError> {
+    async fn write(&self, table: &'static Table, rows: Vec<Row>, reached: Reached) -> Result<(), StoreError> {
         let left = self.writes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if left.is_err() {
             return Err(StoreError::Busy);
         }
-        self.store.write(table, rows, place).await
+        self.store.write(table, rows, reached).await
     }
 
     async fn copied_as(&self) -> Result<Option<String>, StoreError> {
@@ -227,8 +227,8 @@ impl Transfer for Failing<'_> {
         self.store.set_copied_as(copy).await
     }
 
-    async fn place(&self) -> Result<Option<Place>, StoreError> {
-        self.store.place().await
+    async fn reached(&self) -> Result<Option<Reached>, StoreError> {
+        self.store.reached().await
     }
 
     async fn given(&self) -> Result<Given, StoreError> {

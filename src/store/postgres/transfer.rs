@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::open::Server;
 use super::pool::{Pool, Transaction, again};
 use super::{Settings, duties, processes, rows};
-use crate::store::transfer::{Given, Place, Row, Rows, Table, Transfer};
+use crate::store::transfer::{Given, Reached, Row, Rows, Table, Transfer};
 use crate::store::{OpenError, ServerFault, StoreError};
 
 /// How many connections a copy takes.
@@ -61,7 +61,7 @@ async fn running(pool: &Pool) -> Result<Option<String>, Failure> {
 /// copies.
 pub(super) async fn is_half_copied(pool: &Pool) -> Result<bool, Failure> {
     set_copied_as(pool, None).await?;
-    place(pool).await.map(|place| place.is_some())
+    reached(pool).await.map(|reached| reached.is_some())
 }
 
 #[async_trait]
@@ -74,8 +74,8 @@ impl Transfer for PostgresCopy {
         self.unit(|| page::read(&self.pool, table, after.as_deref())).await
     }
 
-    async fn write(&self, table: &'static Table, rows: Vec<Row>, place: Place) -> Result<(), StoreError> {
-        self.unit(|| write(&self.pool, table, &rows, &place)).await
+    async fn write(&self, table: &'static Table, rows: Vec<Row>, reached: Reached) -> Result<(), StoreError> {
+        self.unit(|| write(&self.pool, table, &rows, &reached)).await
     }
 
     async fn copied_as(&self) -> Result<Option<String>, StoreError> {
@@ -86,8 +86,8 @@ impl Transfer for PostgresCopy {
         self.unit(|| set_copied_as(&self.pool, copy.as_deref())).await
     }
 
-    async fn place(&self) -> Result<Option<Place>, StoreError> {
-        self.unit(|| place(&self.pool)).await
+    async fn reached(&self) -> Result<Option<Reached>, StoreError> {
+        self.unit(|| reached(&self.pool)).await
     }
 
     async fn given(&self) -> Result<Given, StoreError> {
@@ -122,10 +122,10 @@ async fn is_out_of_order(pool: &Pool) -> Result<bool, Failure> {
     row.map_or(Ok(false), |row| row.get(0))
 }
 
-async fn write(pool: &Pool, table: &Table, rows: &[Row], place: &Place) -> Result<(), Failure> {
+async fn write(pool: &Pool, table: &Table, rows: &[Row], reached: &Reached) -> Result<(), Failure> {
     let transaction = pool.begin().await?;
     page::write(&transaction, table, rows).await?;
-    set_place(&transaction, place).await?;
+    set_reached(&transaction, reached).await?;
     transaction.commit().await?;
     match running(pool).await? {
         Some(process) => Err(Failure::Away(format!("it is in use by {process}, who came after the copy began"))),
@@ -147,17 +147,17 @@ async fn set_copied_as(pool: &Pool, copy: Option<&str>) -> Result<(), Failure> {
     transaction.commit().await
 }
 
-async fn place(pool: &Pool) -> Result<Option<Place>, Failure> {
+async fn reached(pool: &Pool) -> Result<Option<Reached>, Failure> {
     let sql = "SELECT copy, tables, next FROM copying WHERE role = 'to'";
     let Some(row) = pool.connection().await?.query_opt(sql, &[]).await? else { return Ok(None) };
     let tables = usize::try_from(row.get::<i64>(1)?).unwrap_or(0);
-    Ok(Some(Place { copy: row.get(0)?, tables, next: row.get(2)? }))
+    Ok(Some(Reached { copy: row.get(0)?, tables, next: row.get(2)? }))
 }
 
-async fn set_place(transaction: &Transaction, place: &Place) -> Result<(), Failure> {
+async fn set_reached(transaction: &Transaction, reached: &Reached) -> Result<(), Failure> {
     let sql = "INSERT INTO copying (role, copy, tables, next) VALUES ('to', $1, $2, $3)
                ON CONFLICT (role) DO UPDATE SET copy = $1, tables = $2, next = $3";
-    transaction.execute(sql, &[&place.copy, &rows::limit(place.tables), &place.next]).await.map(drop)
+    transaction.execute(sql, &[&reached.copy, &rows::limit(reached.tables), &reached.next]).await.map(drop)
 }
 
 impl fmt::Debug for PostgresCopy {

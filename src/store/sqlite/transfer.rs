@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqliteStore, rows};
-use crate::store::transfer::{Given, KEYS, Place, Row, Rows, Table, Transfer, Value};
+use crate::store::transfer::{Given, KEYS, Reached, Row, Rows, Table, Transfer, Value};
 use crate::store::{Store, StoreError};
 
 #[async_trait]
@@ -28,14 +28,14 @@ impl Transfer for SqliteStore {
         self.cataloguing.read(read).await
     }
 
-    async fn write(&self, table: &'static Table, rows: Vec<Row>, place: Place) -> Result<(), StoreError> {
+    async fn write(&self, table: &'static Table, rows: Vec<Row>, reached: Reached) -> Result<(), StoreError> {
         self.writer
             .write(move |connection| {
                 match *table {
                     KEYS => keys::write(connection, &rows)?,
                     _ => page::write(connection, table, &rows)?,
                 }
-                set_place(connection, &place)
+                set_reached(connection, &reached)
             })
             .await
     }
@@ -49,8 +49,8 @@ impl Transfer for SqliteStore {
         self.writer.write(move |connection| set_copied_as(connection, copy.as_deref())).await
     }
 
-    async fn place(&self) -> Result<Option<Place>, StoreError> {
-        self.cataloguing.read(place).await
+    async fn reached(&self) -> Result<Option<Reached>, StoreError> {
+        self.cataloguing.read(reached).await
     }
 
     async fn given(&self) -> Result<Given, StoreError> {
@@ -82,22 +82,22 @@ fn count(connection: &Connection, table: &Table) -> rusqlite::Result<u64> {
 /// Whether this store is half filled; who opens it for another purpose than that ends what could go on of its copies.
 pub(super) fn is_half_copied(connection: &Connection) -> rusqlite::Result<bool> {
     set_copied_as(connection, None)?;
-    place(connection).map(|place| place.is_some())
+    reached(connection).map(|reached| reached.is_some())
 }
 
 /// The copy that this store is being filled by.
-fn place(connection: &Connection) -> rusqlite::Result<Option<Place>> {
-    let place = |row: &rusqlite::Row<'_>| {
+fn reached(connection: &Connection) -> rusqlite::Result<Option<Reached>> {
+    let read = |row: &rusqlite::Row<'_>| {
         let tables = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        Ok(Place { copy: row.get(0)?, tables, next: row.get(2)? })
+        Ok(Reached { copy: row.get(0)?, tables, next: row.get(2)? })
     };
-    connection.query_row("SELECT copy, tables, next FROM copying WHERE role = 'to'", [], place).optional()
+    connection.query_row("SELECT copy, tables, next FROM copying WHERE role = 'to'", [], read).optional()
 }
 
-fn set_place(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
+fn set_reached(connection: &Connection, reached: &Reached) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO copying (role, copy, tables, next) VALUES ('to', ?1, ?2, ?3)")?
-        .execute(params![place.copy, rows::limit(place.tables), place.next])
+        .execute(params![reached.copy, rows::limit(reached.tables), reached.next])
         .map(drop)
 }
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Place, TABLES, Transfer};
+use super::{Reached, TABLES, Transfer};
 use crate::store::StoreError;
 
 /// How far a copy has come.
@@ -75,17 +75,18 @@ pub async fn copy(
     if let Some(why) = from.cannot_be_copied().await.map_err(CopyError::From)? {
         return Err(CopyError::NotYet(why));
     }
-    let (mut place, resumed) = begin(from, to, name).await?;
-    let name = place.copy.clone();
+    let (mut reached, resumed) = begin(from, to, name).await?;
+    let name = reached.copy.clone();
     let total = counts(from).await.map_err(CopyError::From)?.iter().map(|(_, rows)| rows).sum();
     let mut done = counts(to).await.map_err(CopyError::To)?.iter().map(|(_, rows)| rows).sum();
-    while let Some(table) = TABLES.get(place.tables) {
-        let read = from.read(table, place.next).await.map_err(CopyError::From)?;
-        let tables = if read.next.is_none() { place.tables + 1 } else { place.tables };
-        place = Place { tables, next: read.next, ..place };
+    while let Some(table) = TABLES.get(reached.tables) {
+        let read = from.read(table, reached.next).await.map_err(CopyError::From)?;
+        let tables = if read.next.is_none() { reached.tables + 1 } else { reached.tables };
+        reached = Reached { tables, next: read.next, ..reached };
         done += read.rows.len() as u64;
-        to.write(table, read.rows, place.clone()).await.map_err(CopyError::To)?;
-        tell(Step { table: table.name, done, total });
+        to.write(table, read.rows, reached.clone()).await.map_err(CopyError::To)?;
+        // A key may come more than once.
+        tell(Step { table: table.name, done: done.min(total), total });
     }
     let tables = verified(from, to).await?;
     let given = from.given().await.map_err(CopyError::From)?;
@@ -98,10 +99,10 @@ pub async fn copy(
 }
 
 /// Where to begin, and whether that is where another call was interrupted.
-async fn begin(from: &dyn Transfer, to: &dyn Transfer, name: String) -> Result<(Place, bool), CopyError> {
+async fn begin(from: &dyn Transfer, to: &dyn Transfer, name: String) -> Result<(Reached, bool), CopyError> {
     let known_as = from.copied_as().await.map_err(CopyError::From)?;
-    if let Some(place) = to.place().await.map_err(CopyError::To)? {
-        return if known_as.as_ref() == Some(&place.copy) { Ok((place, true)) } else { Err(CopyError::Another) };
+    if let Some(reached) = to.reached().await.map_err(CopyError::To)? {
+        return if known_as.as_ref() == Some(&reached.copy) { Ok((reached, true)) } else { Err(CopyError::Another) };
     }
     if let Some((table, _)) = counts(to).await.map_err(CopyError::To)?.into_iter().find(|(_, rows)| *rows > 0) {
         return Err(CopyError::NotEmpty(table));
@@ -110,10 +111,10 @@ async fn begin(from: &dyn Transfer, to: &dyn Transfer, name: String) -> Result<(
     if to.given().await.map_err(CopyError::To)?.position > 0 {
         return Err(CopyError::NotEmpty("events"));
     }
-    let place = Place { copy: name.clone(), tables: 0, next: None };
+    let reached = Reached { copy: name.clone(), tables: 0, next: None };
     from.set_copied_as(Some(name)).await.map_err(CopyError::From)?;
-    to.write(&TABLES[0], Vec::new(), place.clone()).await.map_err(CopyError::To)?;
-    Ok((place, false))
+    to.write(&TABLES[0], Vec::new(), reached.clone()).await.map_err(CopyError::To)?;
+    Ok((reached, false))
 }
 
 async fn counts(store: &dyn Transfer) -> Result<Vec<(&'static str, u64)>, StoreError> {
