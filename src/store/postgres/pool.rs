@@ -141,6 +141,8 @@ impl Connection {
         let bound: Vec<(Bound<'_>, Type)> = params.iter().map(|param| (Bound(*param), param.ty())).collect();
         let typed: Vec<(&(dyn ToSql + Sync), Type)> =
             bound.iter().map(|(param, ty)| (param as _, ty.clone())).collect();
+        #[cfg(test)]
+        super::plans::look_at(self.client()?, sql, &typed).await;
         let rows = self.watched(self.client()?.query_typed(sql, &typed)).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
@@ -155,6 +157,8 @@ impl Connection {
         let bound: Vec<(Bound<'_>, Type)> = params.iter().map(|param| (Bound(*param), param.ty())).collect();
         let typed: Vec<(&(dyn ToSql + Sync), Type)> =
             bound.iter().map(|(param, ty)| (param as _, ty.clone())).collect();
+        #[cfg(test)]
+        super::plans::look_at(self.client()?, sql, &typed).await;
         self.watched(self.client()?.execute_typed(sql, &typed)).await
     }
 

@@ -78,7 +78,7 @@ pub async fn copy(
     let (mut reached, resumed) = begin(from, to, name).await?;
     let name = reached.copy.clone();
     let total = counts(from).await.map_err(CopyError::From)?.iter().map(|(_, rows)| rows).sum();
-    let mut done = counts(to).await.map_err(CopyError::To)?.iter().map(|(_, rows)| rows).sum();
+    let mut done: u64 = counts(to).await.map_err(CopyError::To)?.iter().map(|(_, rows)| rows).sum();
     while let Some(table) = TABLES.get(reached.tables) {
         let read = from.read(table, reached.next).await.map_err(CopyError::From)?;
         let tables = if read.next.is_none() { reached.tables + 1 } else { reached.tables };
