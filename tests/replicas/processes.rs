@@ -62,7 +62,8 @@ fn when_the_process_that_plans_is_killed_another_plans_within_ten_seconds() {
     asked(&echo, 1);
     one.kill();
     let killed = Instant::now();
-    assert_eq!(send(other.public.unwrap(), "b", 1), 200);
+    // Of another issue: the lane of the first one may wait for what the one had claimed.
+    assert_eq!(send(other.public.unwrap(), "b", 2), 200);
     asked(&echo, 2);
     assert!(killed.elapsed() < TAKEN_OVER, "{:?}", killed.elapsed());
     assert_eq!(other.readyz().0, 200);

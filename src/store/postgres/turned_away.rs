@@ -70,15 +70,15 @@ async fn make_room(transaction: &Transaction, newest: i64, bytes: i64) -> Result
                    ), last AS (SELECT id FROM sizes WHERE $2 - through <= $3 ORDER BY id LIMIT 1)
                    DELETE FROM rejected WHERE id < $1 AND id <= coalesce((SELECT id FROM last), $1)
                    RETURNING (length(body) + length(headers))::bigint";
-        left -= sum(transaction.query(sql, &[&newest, &bytes, &REJECTED_BYTES_MAX]).await?)?;
+        left -= sum(&transaction.query(sql, &[&newest, &bytes, &REJECTED_BYTES_MAX]).await?)?;
     }
     let sql = "DELETE FROM rejected WHERE id <= $1 RETURNING (length(body) + length(headers))::bigint";
-    left -= sum(transaction.query(sql, &[&(newest - REJECTED_MAX)]).await?)?;
+    left -= sum(&transaction.query(sql, &[&(newest - REJECTED_MAX)]).await?)?;
     set_bytes(transaction, left).await
 }
 
 /// Adds up what is in the first column.
-pub(super) fn sum(rows: Vec<Row>) -> Result<i64, Failure> {
+pub(super) fn sum(rows: &[Row]) -> Result<i64, Failure> {
     rows.iter().map(|row| row.get::<i64>(0)).sum()
 }
 
