@@ -238,6 +238,6 @@ async fn remove_rejected(transaction: &Transaction, ids: &[i64]) -> Result<u64, 
     let sql = "DELETE FROM rejected WHERE id = ANY ($1) RETURNING (length(body) + length(headers))::bigint";
     let removed = transaction.query(sql, &[&Array(ids.to_vec())]).await?;
     let count = removed.len() as u64;
-    turned_away::set_bytes(transaction, bytes - turned_away::sum(removed)?).await?;
+    turned_away::set_bytes(transaction, bytes - turned_away::sum(&removed)?).await?;
     Ok(count)
 }
