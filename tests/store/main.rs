@@ -36,6 +36,7 @@ mod memory_fixture;
 
 mod postgres_away;
 mod postgres_fixture;
+mod postgres_lists;
 mod postgres_open;
 mod postgres_server;
 mod postgres_shared;

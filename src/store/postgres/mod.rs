@@ -16,6 +16,7 @@ mod failure;
 mod halving;
 mod handlers;
 mod hints;
+mod holes;
 mod ingest;
 mod intervene;
 mod keep;
