@@ -97,23 +97,12 @@ impl SqliteStore {
         SqliteStore::open_as(config, wakes, metrics, false)
     }
 
-    /// Opens it to be copied, or to be filled from another one; half filled as well.
-    ///
-    /// # Errors
-    /// When it is in use, not ours, newer than this program, or cannot be made safe.
-    pub fn open_for_copy(config: &Settings) -> Result<SqliteStore, OpenError> {
-        SqliteStore::open_as(config, &Wakes::default(), Metrics::default(), true)
-    }
-
     fn open_as(config: &Settings, wakes: &Wakes, metrics: Metrics, for_copy: bool) -> Result<SqliteStore, OpenError> {
         let (lock, connection) = open::open(config)?;
         let lock = Arc::new(lock);
         let failed = |source| OpenError::Database { path: config.path.clone(), source };
         if !for_copy {
-            let is_half = transfer::is_half_copied(&connection).map_err(|source| failed(source.into()))?;
-            if is_half {
-                return Err(OpenError::HalfCopied { store: config.path.display().to_string() });
-            }
+            transfer::check_whole(&connection, &config.path)?;
         }
         let lost = deliveries::recover(&connection).map_err(|source| failed(source.into()))?;
         if lost > 0 {
@@ -397,13 +386,6 @@ impl Store for SqliteStore {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
         threads.end([&self.readers, &self.planning, &self.cataloguing].map(Clone::clone)).await;
-    }
-}
-
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        // The untidy end: the threads finish what they have and go.
-        self.writer.close();
     }
 }
 

@@ -7,12 +7,25 @@ mod keys;
 mod page;
 mod plans;
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStore, rows};
+use super::{Settings, SqliteStore, rows};
 use crate::store::transfer::{Given, KEYS, Reached, Row, Rows, Table, Transfer, Value};
-use crate::store::{Store, StoreError};
+use crate::store::{Metrics, OpenError, Store, StoreError};
+use crate::wake::Wakes;
+
+impl SqliteStore {
+    /// Opens it to be copied, or to be filled from another one; half filled as well.
+    ///
+    /// # Errors
+    /// When it is in use, not ours, newer than this program, or cannot be made safe.
+    pub fn open_for_copy(config: &Settings) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_as(config, &Wakes::default(), Metrics::default(), true)
+    }
+}
 
 #[async_trait]
 impl Transfer for SqliteStore {
@@ -79,10 +92,15 @@ fn count(connection: &Connection, table: &Table) -> rusqlite::Result<u64> {
     connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0).map(rows::count))
 }
 
-/// Whether this store is half filled; who opens it for another purpose than that ends what could go on of its copies.
-pub(super) fn is_half_copied(connection: &Connection) -> rusqlite::Result<bool> {
-    set_copied_as(connection, None)?;
-    reached(connection).map(|reached| reached.is_some())
+/// Makes sure that this store is not half filled; who opens it for another purpose than a copy ends what could go on of
+/// its copies.
+pub(super) fn check_whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |source: rusqlite::Error| OpenError::Database { path: path.to_owned(), source: source.into() };
+    set_copied_as(connection, None).map_err(failed)?;
+    match reached(connection).map_err(failed)? {
+        Some(_) => Err(OpenError::HalfCopied { store: path.display().to_string() }),
+        None => Ok(()),
+    }
 }
 
 /// The copy that this store is being filled by.
