@@ -3,6 +3,10 @@
 //! Everything else in the body is looked at by those who use it. A field that has an unexpected shape is as good as
 //! missing here; the event is kept all the same.
 
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -87,32 +91,180 @@ fn not_an_object(text: &str) -> Option<&'static str> {
 }
 
 fn skim_text(text: &str) -> Result<Skimmed, serde_json::Error> {
-    let [body_type, date, tenant, data] = json::pick(text, ["type", "date", "tenant", "data"])?;
-    let [issue, sprint, relation] = inside(data, ["issue", "sprint", "relationIssue"])?;
-    let [from] = inside(relation, ["fromIssue"])?;
+    let mut found = Found::default();
+    let mut parser = serde_json::Deserializer::from_str(text);
+    Within { found: &mut found, place: Place::Body }.deserialize(&mut parser)?;
+    parser.end()?;
     Ok(Skimmed {
-        body_type: body_type.and_then(|raw| serde_json::from_str(raw.get()).ok()),
-        has_date: date.is_some_and(|raw| raw.get() != "null"),
-        tenant: id(inside(tenant, ["id"])?),
-        issue: id(inside(issue, ["id"])?),
-        sprint: id(inside(sprint, ["id"])?),
-        from_issue: id(inside(from, ["fromIssueId"])?),
+        body_type: found.body_type.and_then(|raw| serde_json::from_str(raw.get()).ok()),
+        has_date: found.date.is_some_and(|raw| raw.get() != "null"),
+        tenant: id(found.tenant),
+        issue: id(found.issue),
+        sprint: id(found.sprint),
+        from_issue: id(found.from_issue),
     })
 }
 
-/// The values of some keys of what may be an object. One with a key that has to be mended is an error, so that it is.
-fn inside<'a, const N: usize>(
-    raw: Option<&'a RawValue>,
-    keys: [&str; N],
-) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
-    match raw.map(RawValue::get) {
-        Some(object) if object.starts_with('{') => json::pick(object, keys),
-        _ => Ok([None; N]),
+/// The values that were found, unparsed. Of a key that stands twice, the last value counts.
+#[derive(Default)]
+struct Found<'de> {
+    body_type: Option<&'de RawValue>,
+    date: Option<&'de RawValue>,
+    tenant: Option<&'de RawValue>,
+    issue: Option<&'de RawValue>,
+    sprint: Option<&'de RawValue>,
+    from_issue: Option<&'de RawValue>,
+}
+
+/// Where in the body an object stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Body,
+    Tenant,
+    Data,
+    Issue,
+    Sprint,
+    Relation,
+    FromIssue,
+}
+
+/// Looks through what stands at a place, once for all that is looked for in it. What is no object has nothing.
+struct Within<'f, 'de> {
+    found: &'f mut Found<'de>,
+    place: Place,
+}
+
+impl<'de> DeserializeSeed<'de> for Within<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Within<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Within { found, place } = self;
+        while let Some(key) = map.next_key_seed(AKey)? {
+            let (inner, slot) = match (place, key) {
+                (Place::Body, Key::Type) => (None, &mut found.body_type),
+                (Place::Body, Key::Date) => (None, &mut found.date),
+                (Place::Body, Key::Tenant) => (Some(Place::Tenant), &mut found.tenant),
+                (Place::Body, Key::Data) => {
+                    *found = Found { issue: None, sprint: None, from_issue: None, ..*found };
+                    map.next_value_seed(Within { found, place: Place::Data })?;
+                    continue;
+                }
+                (Place::Data, Key::Issue) => (Some(Place::Issue), &mut found.issue),
+                (Place::Data, Key::Sprint) => (Some(Place::Sprint), &mut found.sprint),
+                (Place::Data, Key::Relation) => (Some(Place::Relation), &mut found.from_issue),
+                (Place::Relation, Key::FromIssue) => (Some(Place::FromIssue), &mut found.from_issue),
+                (Place::Tenant, Key::Id) => (None, &mut found.tenant),
+                (Place::Issue, Key::Id) => (None, &mut found.issue),
+                (Place::Sprint, Key::Id) => (None, &mut found.sprint),
+                (Place::FromIssue, Key::FromIssueId) => (None, &mut found.from_issue),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *slot = None;
+            match inner {
+                Some(place) => map.next_value_seed(Within { found, place })?,
+                None => *slot = Some(map.next_value()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// A key that is looked for somewhere.
+enum Key {
+    Type,
+    Date,
+    Tenant,
+    Data,
+    Issue,
+    Sprint,
+    Relation,
+    FromIssue,
+    FromIssueId,
+    Id,
+    Other,
+}
+
+/// Reads a key without keeping its text.
+struct AKey;
+
+impl<'de> DeserializeSeed<'de> for AKey {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for AKey {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(match key {
+            "type" => Key::Type,
+            "date" => Key::Date,
+            "tenant" => Key::Tenant,
+            "data" => Key::Data,
+            "issue" => Key::Issue,
+            "sprint" => Key::Sprint,
+            "relationIssue" => Key::Relation,
+            "fromIssue" => Key::FromIssue,
+            "fromIssueId" => Key::FromIssueId,
+            "id" => Key::Id,
+            _ => Key::Other,
+        })
     }
 }
 
 /// An id as text: a number, or the same in a string.
-fn id([raw]: [Option<&RawValue>; 1]) -> Option<String> {
+fn id(raw: Option<&RawValue>) -> Option<String> {
     let raw = raw?.get();
     let text = if raw.starts_with('"') { serde_json::from_str(raw).ok()? } else { raw.to_owned() };
     let good = (1..=ID_MAX_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -137,5 +289,41 @@ impl Skimmed {
             Err(error) => Some(format!("the body's type {error}; the header says {name}")),
         }
         .map(|text| Note::new("other-type", text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, issue: Option<&str>, from_issue: Option<&str>, tenant: Option<&str>) {
+        let found = skim(body.as_bytes()).unwrap();
+        let found = [found.issue, found.from_issue, found.tenant];
+        assert_eq!(found.each_ref().map(Option::as_deref), [issue, from_issue, tenant], "{body}");
+    }
+
+    #[test]
+    fn of_a_doubled_key_the_last_value_counts_at_every_depth() {
+        check(r#"{"data":{"issue":{"id":1,"id":2}}}"#, Some("2"), None, None);
+        check(r#"{"data":{"issue":{"id":1},"issue":{"id":2}}}"#, Some("2"), None, None);
+        check(r#"{"data":{"issue":{"id":1},"issue":null}}"#, None, None, None);
+        check(r#"{"data":{"issue":{"id":1}},"data":{}}"#, None, None, None);
+        check(r#"{"tenant":{"id":7},"tenant":[{"id":8}]}"#, None, None, None);
+        check(r#"{"data":{"relationIssue":{"fromIssue":{"fromIssueId":3},"fromIssue":4}}}"#, None, None, None);
+    }
+
+    #[test]
+    fn what_is_looked_for_is_found_whatever_stands_beside_it() {
+        check(r#"{"\u0064ata":{"issu\u0065":{"id":"5"}},"tenant":{"id":6}}"#, Some("5"), None, Some("6"));
+        check(r#"{"id":1,"issue":{"id":2},"data":{"id":3,"tenant":{"id":4}}}"#, None, None, None);
+        check(
+            r#"{"data":{"relationIssue":{"fromIssue":{"fromIssueId":9,"id":8}},"x":[1.5,true,null,"a"]}}"#,
+            None,
+            Some("9"),
+            None,
+        );
+        check(r#"{"data":"\ud800","tenant":1e999}"#, None, None, None);
+        check(r#"{"data":[{"issue":{"id":1}}],"tenant":{"id":-2}}"#, None, None, Some("-2"));
     }
 }

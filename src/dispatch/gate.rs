@@ -127,11 +127,12 @@ impl Gate {
         }
     }
 
-    /// How many of so many attempts may begin.
-    pub(super) fn leave(&self, policy: &Policy, wanted: usize, now: Timestamp) -> Leave {
+    /// How many of so many attempts may begin, and how many may be claimed ahead of them: those only while the breaker is
+    /// closed.
+    pub(super) fn leave(&self, policy: &Policy, wanted: usize, ahead: usize, now: Timestamp) -> Leave {
         let mut inside = self.lock();
         let limit = match inside.breaker.room(now) {
-            Room::Open => wanted,
+            Room::Open => wanted + ahead,
             Room::Probe => wanted.min(1),
             Room::Probing => return Leave { limit: 0, again: None },
             Room::Until(until) => return Leave { limit: 0, again: Some(between(now, until)) },
@@ -145,14 +146,14 @@ impl Gate {
         }
     }
 
-    /// Begins so many attempts, as far as they may begin. A rate that processes share is the store's to keep to.
-    pub(super) fn begin(&self, policy: &Policy, count: usize, now: Timestamp) -> Vec<Pass> {
+    /// Begins an attempt, where one may begin. A rate that processes share is the store's to keep to.
+    pub(super) fn begin(&self, policy: &Policy, now: Timestamp) -> Option<Pass> {
         let mut inside = self.lock();
-        let passes: Vec<Pass> = (0..count).map_while(|_| inside.breaker.begin(now)).collect();
+        let pass = inside.breaker.begin(now)?;
         if let Some(rate) = policy.rate.filter(|_| !self.is_shared) {
-            inside.bucket.take(rate, now, passes.len());
+            inside.bucket.take(rate, now, 1);
         }
-        passes
+        Some(pass)
     }
 
     /// Takes note of what came of an attempt to deliver an event. The breaker, where it opened by it, with an event that

@@ -4,11 +4,16 @@
 //! a lane's next delivery is claimed only after the one before it was settled in the store; no attempt starts under a
 //! lease that it could outlast; each is made with what is set about the handler when it starts (ruling 19); and none
 //! begins without the leave of the handler's gate, which hears what came of it.
+//!
+//! Where attempts are fast, more is claimed than there are free places (stock.rs). An attempt that has ended passes its
+//! place on to the next of these by itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +22,7 @@ use super::breaker::{Came, Pass};
 use super::gate::Gate;
 use super::metrics::OfHandler;
 use super::notices::Notices;
+use super::stock::Stock;
 use super::waits::Watch;
 use super::{Consumer, House, Policy, trace};
 use crate::clock::{between, later};
@@ -53,13 +59,22 @@ pub(super) async fn run(
     let (name, policy) = (consumer.borrow().name.clone(), consumer.borrow().policy.clone());
     gate.take_up(&policy, house.clock.now());
     let metrics = house.metrics.of(&name);
-    let lanes =
-        Arc::new(Lanes { house, consumer: consumer.clone(), gate, notices, ends, metrics, freed: Notify::new() });
-    let attempts = TaskTracker::new();
+    let lanes = Arc::new(Lanes {
+        house,
+        consumer: consumer.clone(),
+        gate,
+        notices,
+        ends,
+        metrics,
+        attempts: TaskTracker::new(),
+        stock: Stock::default(),
+        crowded: AtomicBool::new(false),
+        freed: Notify::new(),
+    });
     let mut watch = Watch::default();
     while !lanes.ends.stop.is_cancelled() {
         lanes.look_at_waits(&mut watch).await;
-        let wait = lanes.step(&mut places, &attempts).await;
+        let wait = lanes.step(&mut places).await;
         tokio::select! {
             biased;
             () = lanes.ends.stop.cancelled() => {}
@@ -70,8 +85,9 @@ pub(super) async fn run(
             () = tokio::time::sleep(wait) => {}
         }
     }
-    attempts.close();
-    attempts.wait().await;
+    lanes.give_back(lanes.stock.take_all()).await;
+    lanes.attempts.close();
+    lanes.attempts.wait().await;
     lanes.keep_breaker(&name).await;
 }
 
@@ -93,6 +109,11 @@ impl Places {
         self.all = self.all.max(concurrency);
         self.all -= self.free.forget_permits(self.all - concurrency);
         std::iter::from_fn(|| Arc::clone(&self.free).try_acquire_owned().ok()).collect()
+    }
+
+    /// Whether more are taken than there should be.
+    fn are_crowded(&self, concurrency: usize) -> bool {
+        self.all > concurrency
     }
 }
 
@@ -119,7 +140,12 @@ struct Lanes {
     notices: Notices,
     ends: Ends,
     metrics: OfHandler,
-    /// A place became free.
+    attempts: TaskTracker,
+    /// What is claimed and waits for a place.
+    stock: Stock,
+    /// More places are taken than there should be: none is passed on.
+    crowded: AtomicBool,
+    /// A place became free, or less is in stock than should be.
     freed: Notify,
 }
 
@@ -149,14 +175,19 @@ impl Lanes {
     }
 
     /// Keeps what changed of the breaker, and claims what may begin; how long to wait for the next.
-    async fn step(self: &Arc<Self>, places: &mut Places, attempts: &TaskTracker) -> Duration {
+    async fn step(self: &Arc<Self>, places: &mut Places) -> Duration {
         let consumer = self.consumer();
         self.gate.follow(&consumer.policy, self.house.clock.now());
         self.keep_breaker(&consumer.name).await;
-        let mut free = places.take(consumer.policy.concurrency);
-        let leave = self.gate.leave(&consumer.policy, free.len(), self.house.clock.now());
-        free.truncate(leave.limit);
-        let mut begun = if free.is_empty() { Begun::default() } else { self.claim(&consumer, free, attempts).await };
+        let free = self.fill(places, &consumer.policy);
+        // With a rate it is known only when one begins how many may; and requests come before what can wait.
+        let none_ahead = consumer.policy.rate.is_some() || self.house.store.is_pressed();
+        let ahead = if none_ahead { 0 } else { self.stock.wants(consumer.policy.concurrency) };
+        let leave = self.gate.leave(&consumer.policy, free.len(), ahead, self.house.clock.now());
+        let mut begun = match leave.limit {
+            0 => Begun::default(),
+            limit => self.claim(&consumer, limit, free).await,
+        };
         // The clock may have been ahead for so short a time that nobody looked while it was.
         let longest = consumer.policy.retry.max.max(lease(&consumer));
         if begun.due_in.is_some_and(|due_in| due_in > longest)
@@ -176,27 +207,32 @@ impl Lanes {
         }
     }
 
-    /// Claims as many as there are places given and starts them.
-    async fn claim(
-        self: &Arc<Self>,
-        consumer: &Consumer,
-        places: Vec<OwnedSemaphorePermit>,
-        attempts: &TaskTracker,
-    ) -> Begun {
-        let policy = &consumer.policy;
-        let (now, lease) = (self.house.clock.now(), lease(consumer));
-        let request = ClaimRequest { handler: consumer.name.clone(), limit: places.len(), now, lease };
-        match self.claims(policy, request).await {
+    /// Starts what is in stock, as far as there are places; the places that are left.
+    fn fill(self: &Arc<Self>, places: &mut Places, policy: &Policy) -> Vec<OwnedSemaphorePermit> {
+        let mut free = places.take(policy.concurrency);
+        self.crowded.store(places.are_crowded(policy.concurrency), Ordering::Relaxed);
+        while let Some(place) = free.pop() {
+            let Some(claimed) = self.stock.take() else {
+                free.push(place);
+                break;
+            };
+            self.start(claimed, place);
+        }
+        free
+    }
+
+    /// Claims so many, and starts as many of them as there are places given.
+    async fn claim(self: &Arc<Self>, consumer: &Consumer, limit: usize, places: Vec<OwnedSemaphorePermit>) -> Begun {
+        let (now, lease, began) = (self.house.clock.now(), lease(consumer), Instant::now());
+        let request = ClaimRequest { handler: consumer.name.clone(), limit, now, lease };
+        match self.claims(&consumer.policy, request).await {
             Ok(RatedClaims { claims, again }) => {
                 let count = claims.claimed.len();
-                let mut claimed = claims.claimed.into_iter();
-                let passes = self.gate.begin(policy, count, self.house.clock.now());
-                let passes = self.gate.only(&*self.house.store, policy, passes, self.house.clock.now()).await;
-                for ((pass, place), claimed) in passes.into_iter().zip(places).zip(&mut claimed) {
-                    attempts.spawn(Arc::clone(self).attempt(claimed, pass, place));
+                // First those that were in stock already, in the order in which they were claimed.
+                self.stock.put(claims.claimed, began.elapsed());
+                for place in places {
+                    self.pass_on(place);
                 }
-                // The breaker may have opened meanwhile.
-                self.give_back(claimed.collect()).await;
                 Begun { count, due_in: claims.next_at.map(|next_at| between(now, next_at)), leave_in: again }
             }
             Err(error) => {
@@ -211,6 +247,31 @@ impl Lanes {
         match policy.rate.filter(|_| self.house.store.is_shared()) {
             Some(rate) => self.house.store.claim_at_rate(request, rate).await,
             None => Ok(RatedClaims { claims: self.house.store.claim(request).await?, again: None }),
+        }
+    }
+
+    /// Gives a place to the next in stock, or frees it.
+    fn pass_on(self: &Arc<Self>, place: OwnedSemaphorePermit) {
+        let may_start = !self.ends.stop.is_cancelled() && !self.crowded.load(Ordering::Relaxed);
+        match may_start.then(|| self.stock.take()).flatten() {
+            Some(claimed) => self.start(claimed, place),
+            None => drop(place),
+        }
+    }
+
+    /// Starts an attempt, where the gate lets it; else gives it back, with all that is in stock.
+    fn start(self: &Arc<Self>, claimed: Claimed, place: OwnedSemaphorePermit) {
+        match self.gate.begin(&self.consumer().policy, self.house.clock.now()) {
+            Some(pass) => drop(self.attempts.spawn(Arc::clone(self).attempt(claimed, pass, place))),
+            None => {
+                let (lanes, mut back) = (Arc::clone(self), vec![claimed]);
+                back.extend(self.stock.take_all());
+                self.attempts.spawn(async move {
+                    lanes.give_back(back).await;
+                    drop(place);
+                    lanes.freed.notify_one();
+                });
+            }
         }
     }
 
@@ -229,20 +290,28 @@ impl Lanes {
 
     /// Attempts one delivery and settles it.
     ///
-    /// Its place is free again when the result is handed over, so that the next claim rides the same commit.
+    /// Its place is passed on when the result is handed over, so that the next claim rides the same commit.
     async fn attempt(self: Arc<Self>, claimed: Claimed, pass: Pass, place: OwnedSemaphorePermit) {
         let consumer = self.consumer();
-        let now = self.house.clock.now();
-        if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
-            self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now, self.house.chance.fraction());
+        let only = self.gate.only(&*self.house.store, &consumer.policy, pass, self.house.clock.now()).await;
+        let Some(pass) = only else {
             self.give_back(vec![claimed]).await;
             drop(place);
             self.freed.notify_one();
             return;
+        };
+        let now = self.house.clock.now();
+        if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
+            self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now, self.house.chance.fraction());
+            self.give_back(vec![claimed]).await;
+            self.pass_on(place);
+            self.freed.notify_one();
+            return;
         }
-        let running = self.metrics.running();
+        let (running, began) = (self.metrics.running(), Instant::now());
         let settlement = attempt::attempt(&self.house, &consumer, &claimed, &self.ends.cut).await;
         drop(running);
+        self.stock.attempted(began.elapsed());
         if let Some(outcome) = &settlement.outcome {
             self.house.traces.tell(|| trace::attempt(&claimed, outcome));
         }
@@ -253,7 +322,7 @@ impl Lanes {
             () = &mut settling => true,
             () = std::future::ready(()) => false,
         };
-        drop(place);
+        self.pass_on(place);
         self.freed.notify_one();
         if !settled {
             settling.await;

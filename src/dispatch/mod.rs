@@ -18,6 +18,7 @@ mod policy;
 mod rate;
 mod replayer;
 mod retry;
+mod stock;
 mod trace;
 mod waits;
 

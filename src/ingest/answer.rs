@@ -1,6 +1,7 @@
 //! Answers: always JSON, success exactly status 200 with `errcode` 0 (contract, section 5).
 
 use std::any::Any;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -140,7 +141,7 @@ pub(super) async fn alive() -> Response {
 }
 
 /// Ready, or why not in one word.
-pub(super) async fn ready(State(ingest): State<Ingest>) -> Response {
+pub(super) async fn ready(State(ingest): State<Arc<Ingest>>) -> Response {
     match ingest.health.ready() {
         Ok(()) => axum::Json(serde_json::json!({ "status": "ready" })).into_response(),
         Err(why) => {

@@ -97,7 +97,7 @@ impl Ingest {
             .route("/readyz", get(answer::ready).fallback(answer::method_not_allowed))
             .fallback(answer::not_found)
             .layer(CatchPanicLayer::custom(panicked))
-            .with_state(self.clone())
+            .with_state(Arc::new(self.clone()))
     }
 
     /// Serves until it is told to stop, then answers what is in.

@@ -19,7 +19,7 @@ use crate::store::{Appended, StoreError};
 
 /// Takes one request.
 pub(super) async fn receive(
-    State(ingest): State<Ingest>,
+    State(ingest): State<Arc<Ingest>>,
     Extension(arrival): Extension<Arrival>,
     request: Request,
 ) -> Answer {

@@ -37,6 +37,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Adds to the counts of those who were not let in.
     async fn count_refusals(&self, counts: Vec<RefusalCount>) -> Result<(), StoreError>;
 
+    /// Whether so many requests wait to be stored that what can be done later should be.
+    fn is_pressed(&self) -> bool {
+        false
+    }
+
     /// Says that planning begins. Tells how often it began before without getting further (ruling 21).
     async fn start_planning(&self) -> Result<PlanStart, StoreError>;
 

@@ -111,18 +111,19 @@ impl Gate {
         }
     }
 
-    /// Makes sure that a probe is the only one of all processes; the passes with which attempts may begin.
+    /// Makes sure that a probe is the only one of all processes; the pass with which its attempt may go on. Anything else
+    /// goes on in any case.
     pub(in crate::dispatch) async fn only(
         &self,
         store: &dyn Store,
         kept_to: &Policy,
-        passes: Vec<Pass>,
+        pass: Pass,
         now: Timestamp,
-    ) -> Vec<Pass> {
+    ) -> Option<Pass> {
         let (from, to) = {
             let inside = self.lock();
-            match inside.breaker.kept().filter(|_| self.is_shared && !passes.is_empty()) {
-                None => return passes,
+            match inside.breaker.kept().filter(|_| self.is_shared && inside.breaker.counts(&pass)) {
+                None => return Some(pass),
                 Some(open) => {
                     let until = later(now, probe_for(kept_to));
                     (inside.shared.seen.clone(), OpenBreaker { until, ..open.clone() })
@@ -133,13 +134,13 @@ impl Gate {
         match self.replace(store, from, Some(to)).await {
             Ok(true) => {
                 self.lock().breaker.wait_until(until);
-                passes
+                Some(pass)
             }
-            Ok(false) => Vec::new(),
+            Ok(false) => None,
             Err(error) => {
                 tracing::warn!(handler = %self.handler, error = with_causes(&error), "no probe of it is made until the store is available");
                 self.lock().breaker.give_up_probe();
-                Vec::new()
+                None
             }
         }
     }

@@ -20,7 +20,6 @@ struct Worker {
     lanes: Arc<Lanes>,
     far_end: Arc<FarEnd>,
     places: Mutex<Places>,
-    attempts: TaskTracker,
 }
 
 impl Worker {
@@ -32,15 +31,17 @@ impl Worker {
         let ends = Ends { stop: CancellationToken::new(), cut: CancellationToken::new() };
         let metrics = house.metrics.of(&consumer.name);
         let (places, consumer) = (Mutex::new(Places::none()), watch::channel(Arc::new(consumer.clone())).1);
-        let lanes = Lanes { house, consumer, gate, notices, ends, metrics, freed: Notify::new() };
-        Worker { lanes: Arc::new(lanes), far_end: Arc::clone(far_end), places, attempts: TaskTracker::new() }
+        let (attempts, stock, crowded) = (TaskTracker::new(), Stock::default(), AtomicBool::new(false));
+        let freed = Notify::new();
+        let lanes = Lanes { house, consumer, gate, notices, ends, metrics, attempts, stock, crowded, freed };
+        Worker { lanes: Arc::new(lanes), far_end: Arc::clone(far_end), places }
     }
 
     /// Takes steps until there is nothing to do now; how long to wait.
     async fn work(&self) -> Duration {
         loop {
             let before = self.far_end.asked();
-            let wait = self.lanes.step(&mut *self.places.lock().await, &self.attempts).await;
+            let wait = self.lanes.step(&mut *self.places.lock().await).await;
             self.settled().await;
             if self.far_end.asked() == before {
                 return wait;
@@ -49,9 +50,9 @@ impl Worker {
     }
 
     async fn settled(&self) {
-        self.attempts.close();
-        self.attempts.wait().await;
-        self.attempts.reopen();
+        self.lanes.attempts.close();
+        self.lanes.attempts.wait().await;
+        self.lanes.attempts.reopen();
     }
 }
 
@@ -75,7 +76,7 @@ async fn what_was_planned_while_the_clock_was_ahead_is_due_though_nobody_saw_it_
     let mut bench = Bench::with_issues(1, std::slice::from_ref(&consumer)).await;
     bench.house.clock = Clock::manual(Timestamp::from_second(1_700_000_000).unwrap() - HOUR * 10);
     let worker = Worker::new(&bench, &consumer, &far_end, &Gates::default());
-    assert_eq!(worker.lanes.step(&mut *worker.places.lock().await, &worker.attempts).await, Duration::ZERO);
+    assert_eq!(worker.lanes.step(&mut *worker.places.lock().await).await, Duration::ZERO);
     worker.work().await;
     assert_eq!((far_end.asked(), bench.count(&consumer, DeliveryState::Delivered).await), (1, 1));
 }
@@ -157,19 +158,77 @@ async fn what_was_claimed_while_the_breaker_opened_is_given_back_and_does_not_co
     let bench = Bench::with_issues(8, std::slice::from_ref(&crm)).await;
     let worker = Worker::new(&bench, &crm, &far_end, &Gates::default());
     let (gate, now) = (&worker.lanes.gate, bench.house.clock.now());
-    let pass = gate.begin(&crm.policy, 1, now).remove(0);
+    let pass = gate.begin(&crm.policy, now).unwrap();
     let query = EventQuery { limit: 1, ..EventQuery::default() };
     let event = bench.house.store.events(query).await.unwrap().items.remove(0).event;
     assert!(gate.end(&crm.policy, pass, &event, Came::Failed("503"), now, 0.5).is_some());
     // The loop had asked for leave just before.
     let places = worker.places.lock().await.take(8);
-    worker.lanes.claim(&worker.lanes.consumer(), places, &worker.attempts).await;
+    worker.lanes.claim(&worker.lanes.consumer(), 8, places).await;
     worker.settled().await;
     assert_eq!(far_end.asked(), 0);
     let untouched = |one: &crate::model::DeliveryRecord| !one.claimed && one.attempts == 0 && one.due_at.is_some();
     let deliveries = bench.deliveries(&crm).await;
     assert!(deliveries.len() == 8 && deliveries.iter().all(untouched), "{deliveries:?}");
     assert_eq!(worker.places.lock().await.take(8).len(), 8);
+}
+
+/// What is claimed and waits for a place, where attempts are as fast as claims.
+async fn with_stock(bench: &Bench, worker: &Worker) -> usize {
+    let stock = &worker.lanes.stock;
+    stock.attempted(Duration::from_millis(1));
+    stock.put([], Duration::from_millis(1));
+    let places = worker.places.lock().await.take(worker.lanes.consumer().policy.concurrency);
+    drop(places);
+    worker.lanes.claim(&worker.lanes.consumer(), 5, Vec::new()).await;
+    let claimed = bench.deliveries(&worker.lanes.consumer()).await.iter().filter(|one| one.claimed).count();
+    assert_eq!((claimed, worker.far_end.asked()), (5, 0));
+    claimed
+}
+
+#[tokio::test]
+async fn what_was_claimed_ahead_is_attempted_before_anything_else_and_each_once() {
+    let far_end = Arc::new(FarEnd::default());
+    let crm = far_end.consumer("crm", Policy { concurrency: 2, ..Policy::default() });
+    let bench = Bench::with_issues(20, std::slice::from_ref(&crm)).await;
+    let worker = Worker::new(&bench, &crm, &far_end, &Gates::default());
+    with_stock(&bench, &worker).await;
+    worker.work().await;
+    assert_eq!((far_end.asked(), bench.count(&crm, DeliveryState::Delivered).await), (20, 20));
+}
+
+#[tokio::test]
+async fn what_was_claimed_ahead_is_given_back_when_the_breaker_opens() {
+    let far_end = Arc::new(FarEnd::default());
+    let breaker = BreakerPolicy { failures: 1, ..BreakerPolicy::default() };
+    let crm = far_end.consumer("crm", Policy { concurrency: 1, breaker, ..Policy::default() });
+    let bench = Bench::with_issues(20, std::slice::from_ref(&crm)).await;
+    let worker = Worker::new(&bench, &crm, &far_end, &Gates::default());
+    with_stock(&bench, &worker).await;
+    far_end.set(Some(Failure::transient("connection refused")));
+    worker.work().await;
+    let deliveries = bench.deliveries(&crm).await;
+    assert_eq!((far_end.asked(), deliveries.iter().filter(|one| one.claimed).count()), (1, 0));
+    assert_eq!(deliveries.iter().filter(|one| one.attempts > 0).count(), 1, "none of the others counts");
+}
+
+#[tokio::test]
+async fn where_there_are_to_be_fewer_places_none_is_passed_on() {
+    let far_end = Arc::new(FarEnd::default());
+    let crm = far_end.consumer("crm", Policy { concurrency: 2, ..Policy::default() });
+    let bench = Bench::with_issues(20, std::slice::from_ref(&crm)).await;
+    let worker = Worker::new(&bench, &crm, &far_end, &Gates::default());
+    with_stock(&bench, &worker).await;
+    let mut places = worker.places.lock().await;
+    let mut taken = places.take(2);
+    let fewer = Policy { concurrency: 1, ..Policy::default() };
+    assert!(worker.lanes.fill(&mut places, &fewer).is_empty(), "both are taken");
+    worker.lanes.pass_on(taken.remove(0));
+    assert_eq!(worker.lanes.fill(&mut places, &fewer).len(), 0);
+    worker.lanes.pass_on(taken.remove(0));
+    worker.settled().await;
+    assert_eq!(far_end.asked(), 5, "the place that is left is enough for all in stock");
+    assert_eq!(places.take(1).len(), 1);
 }
 
 #[tokio::test]

@@ -165,6 +165,10 @@ impl Store for SqliteStore {
         self.writer.write(move |connection| turned_away::count_refusals(connection, &counts)).await
     }
 
+    fn is_pressed(&self) -> bool {
+        self.writer.is_pressed()
+    }
+
     async fn start_planning(&self) -> Result<PlanStart, StoreError> {
         self.writer.write(deliveries::start_planning).await
     }

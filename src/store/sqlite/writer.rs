@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::checkpoint::{self, Untrustworthy};
 use super::commit::{Committer, is_untrustworthy};
-use super::queue::{Batch, Queue, Unit};
+use super::queue::{Batch, PRESSED_FROM, Queue, Unit};
 use crate::contract::Accepted;
 use crate::store::{Appended, Metrics, StoreError};
 
@@ -114,6 +114,11 @@ impl Writer {
         }
         self.shared.arrived.notify_one();
         answer.await.unwrap_or(Err(StoreError::Ended))
+    }
+
+    /// Whether more requests wait than come in while a commit is made, but for a flood.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.shared.lock().waiting.requests.len() >= PRESSED_FROM
     }
 
     /// How many commits there were.
