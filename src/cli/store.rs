@@ -30,8 +30,8 @@ pub(super) enum Store {
 pub(super) struct Copy {
     #[command(flatten)]
     form: Form,
-    /// The store to copy: sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, or where one of these is to be had, as
-    /// env:NAME or file:PATH, so that nobody sees the password among the processes.
+    /// The store to copy: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE`, or where one of these is to be had, as
+    /// `env:NAME` or `file:PATH`, so that nobody sees the password among the processes.
     from: String,
     /// The store to fill, in the same way.
     to: String,

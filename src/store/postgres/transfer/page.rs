@@ -90,10 +90,13 @@ pub(super) async fn write(transaction: &Transaction, table: &Table, rows: &[Row]
     Ok(())
 }
 
+/// Columns by name, each with its values.
+type Columns<'a> = Vec<(&'static str, Box<dyn Param + Send + 'a>)>;
+
 /// The values of rows by column, with the columns that only this store has.
-fn columns<'a>(table: &Table, rows: &[&'a Row]) -> Result<Vec<(&'static str, Box<dyn Param + Send + 'a>)>, Failure> {
+fn columns<'a>(table: &Table, rows: &[&'a Row]) -> Result<Columns<'a>, Failure> {
     let own = if *table == EVENTS { events::OWN_COLUMNS } else { table.columns.len() };
-    let mut columns: Vec<(&'static str, Box<dyn Param + Send + 'a>)> = Vec::new();
+    let mut columns: Columns<'a> = Vec::new();
     for (index, column) in table.columns[..own].iter().enumerate() {
         // Which of the two a key is is not known of every one; nothing here rests on it.
         let but_null = |row: &&'a Row| if *table == KEYS && row[index] == Value::Null { &NO } else { &row[index] };

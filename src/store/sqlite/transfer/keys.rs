@@ -70,7 +70,7 @@ fn key(row: &Found<'_>) -> rusqlite::Result<Row> {
 /// Writes a page of keys as generations, one for each kind.
 pub(super) fn write(connection: &Connection, rows: &[Row]) -> rusqlite::Result<()> {
     for daily in [Value::Number(1), Value::Number(0), Value::Null] {
-        let of_kind = rows.iter().filter(|row| row[1] == daily).map(|row| known(row));
+        let of_kind = rows.iter().filter(|row| row[1] == daily).map(known);
         let of_kind = of_kind.collect::<rusqlite::Result<Vec<_>>>()?;
         let daily = if let Value::Number(daily) = daily { Some(daily == 1) } else { None };
         keys::write_generation(connection, daily, &of_kind)?;
