@@ -1,6 +1,8 @@
 //! Real processes on one PostgreSQL.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::database::{Database, Way};
 use crate::process::{Replica, TOKEN, place, run, send};
