@@ -21,6 +21,7 @@ mod rejected;
 mod replay;
 mod send;
 mod serve;
+mod store;
 mod table;
 mod which;
 
@@ -80,6 +81,9 @@ enum Command {
     /// Look at the handlers; pause them, let them go on, try one.
     #[command(subcommand)]
     Handlers(handlers::Handlers),
+    /// Move everything that is kept from one store to another.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Ask a running workhook whether it is ready; exit code 1 if not.
     Health(health::Health),
     /// Print a completion script for a shell.
@@ -182,6 +186,7 @@ fn run(cli: Cli, registry: Registry) -> Done {
         Command::Rejected(rejected) => runtime()?.block_on(rejected.run(&readable(false)?)),
         Command::Replay(replay) => runtime()?.block_on(replay.run(&readable(false)?)),
         Command::Handlers(handlers) => runtime()?.block_on(handlers.run(&readable(false)?)),
+        Command::Store(store) => runtime()?.block_on(store.run()),
         Command::Health(health) => runtime()?.block_on(health.run(&readable(health.quiet)?)),
     }
 }

@@ -91,6 +91,23 @@ pub enum OpenError {
         /// What it says.
         found: String,
     },
+    /// It was being filled from another store, and that was interrupted.
+    #[error(
+        "{store} was being filled by `workhook store copy`, which was interrupted; the same command goes on with it, \
+         anything else begins with an empty one"
+    )]
+    HalfCopied {
+        /// The store.
+        store: String,
+    },
+    /// Somebody uses it, while it is to be copied or filled.
+    #[error("{store} is in use by {process}; stop it first, or wait a moment where it was killed")]
+    Running {
+        /// The store.
+        store: String,
+        /// The process, by the name that it gave itself.
+        process: String,
+    },
     /// There is no room for what has to be written at the start.
     #[error("there is no room to open {path}: the disk is full")]
     NoRoom {

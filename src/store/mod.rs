@@ -7,6 +7,8 @@
 //! What always holds: what a method has said is done was synced to the disk before it said so; only what
 //! `contract::check` accepted becomes an event; and the result of a claim that was lost is not taken.
 
+#[cfg(test)]
+mod asked;
 mod config;
 mod disk;
 mod error;
@@ -16,6 +18,7 @@ mod metrics;
 mod postgres;
 mod sqlite;
 mod tenure;
+pub mod transfer;
 mod verbs;
 mod waiting;
 
@@ -27,7 +30,7 @@ pub use lists::{
     Counts, DeliveryQuery, EventQuery, EventRow, Page, RefusalCount, RejectedQuery, RejectedRow, Start, TokenUse,
 };
 pub use metrics::Metrics;
-pub use postgres::{PostgresStore, Settings as PostgresSettings};
+pub use postgres::{PostgresCopy, PostgresStore, Settings as PostgresSettings};
 pub use sqlite::{Settings as SqliteSettings, SqliteStore};
 pub use tenure::{Seen, Tenure};
 pub use verbs::{Appended, ClaimRequest, Claims, Duty, LongestWaits, PlanStart, RatedClaims, Replica, Settled, Store};

@@ -32,6 +32,8 @@ const SUBCOMMANDS: &[&[&str]] = &[
     &["handlers", "pause"],
     &["handlers", "resume"],
     &["handlers", "test"],
+    &["store"],
+    &["store", "copy"],
     &["health"],
     &["completions"],
 ];

@@ -21,4 +21,5 @@ mod secrets;
 mod send;
 mod serve;
 mod shown;
+mod store;
 mod tail;

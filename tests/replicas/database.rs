@@ -49,6 +49,13 @@ impl Database {
         format!("{}?options=-csearch_path%3D{}", server(), self.schema)
     }
 
+    /// What lets somebody in.
+    pub(crate) fn password(&self) -> String {
+        let url = server();
+        let (user, _) = url.rsplit_once('@').unwrap();
+        user.rsplit(':').next().unwrap().to_owned()
+    }
+
     /// Its address by another way.
     pub(crate) fn url_by(&self, way: SocketAddr) -> String {
         self.url().replace(&server_address(), &way.to_string())

@@ -18,7 +18,7 @@ mod processes;
 mod rates;
 mod replica;
 mod stores;
-#[expect(dead_code, reason = "what is asked of one process is asked elsewhere")]
+#[expect(dead_code, unused_imports, reason = "what is asked of one process is asked elsewhere")]
 #[path = "../cli/support/mod.rs"]
 mod support;
 #[expect(dead_code, reason = "connections are cut here, and nothing worse")]

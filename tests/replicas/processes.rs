@@ -1,6 +1,8 @@
 //! Real processes on one PostgreSQL.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::database::{Database, server_address};
 use crate::process::{Replica, TOKEN, place, run, send};
@@ -47,7 +49,9 @@ fn one_process_takes_requests_and_another_handles_them() {
     assert!(metrics.contains("workhook_duty_held{duty=\"planning\"} 1"), "{metrics}");
     let told = run(&ingest.place, &["health"]).good();
     assert!(told.contains("replicas    2; ") && told.contains("(this one)"), "{told}");
-    assert!(!dispatch.stop().contains("replica-token") && !ingest.stop().contains("replica-token"));
+    for said in [dispatch.stop(), ingest.stop()] {
+        assert!(!said.contains(TOKEN) && !said.contains(&database.password()), "a secret is told: {said}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What processes agree on by the database, asked of two stores on it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use workhook::model::{NewDelivery, OpenBreaker, Plan, Rate};
 use workhook::store::{ClaimRequest, Duty, PostgresStore, Store};
 

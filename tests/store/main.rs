@@ -13,6 +13,7 @@ mod request;
 
 mod at_once;
 mod attempts;
+mod copies;
 mod forget;
 mod intervene;
 mod keep;
@@ -35,6 +36,7 @@ mod memory_fixture;
 
 mod postgres_away;
 mod postgres_fixture;
+mod postgres_lists;
 mod postgres_open;
 mod postgres_server;
 mod postgres_shared;

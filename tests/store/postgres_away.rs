@@ -79,7 +79,7 @@ async fn ruling_07_where_the_answer_of_a_commit_was_lost_a_retry_is_a_duplicate(
     let store = open(&proxy.url, true).await;
     store.append(Request::new().accepted()).await.unwrap();
     let request = Request::new();
-    proxy.set(Way::OneWay);
+    proxy.set(Way::NoAnswers);
     let lost = store.append(request.accepted()).await;
     assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
     proxy.set(Way::Cut);

@@ -94,7 +94,7 @@ pub(crate) enum Way {
     /// Nothing goes either way.
     Blocked,
     /// Nothing that the server says comes back.
-    OneWay,
+    NoAnswers,
     /// Every connection ends.
     Cut,
 }
@@ -143,7 +143,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::
     let carried = async {
         loop {
             let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-            if back && *way.borrow() == Way::OneWay {
+            if back && *way.borrow() == Way::NoAnswers {
                 continue;
             }
             if way.wait_for(|way| *way != Way::Blocked).await.is_err() || to.write_all(&buffer[..count]).await.is_err()

@@ -39,6 +39,23 @@ fn by(name: &str, n: usize) -> Request {
 }
 
 #[tokio::test]
+async fn the_disk_gets_back_what_is_free_in_the_file_and_its_own_room_is_told() {
+    let mut bench = Bench::of(SqliteFixture::fresh()).await;
+    let before = bench.store.space().await.unwrap();
+    assert!(before.disk_free.is_some_and(|free| free > 0));
+    let (_, position) = bench.stored(&Request::new().large(4 << 20)).await;
+    bench.store.plan(vec![plan(position, &[])], at(0)).await.unwrap();
+    let old =
+        PruneRequest { received_before: Timestamp::MAX, after: Position(0), limit: ALL, known_handlers: Vec::new() };
+    assert_eq!(bench.store.prune(old).await.unwrap().removed, 1);
+    while bench.store.give_back().await.unwrap() {}
+    bench.reopen().await;
+    let given_back = bench.store.space().await.unwrap();
+    assert!(given_back.files < before.used + (1 << 20), "{before:?} {given_back:?}");
+    bench.store.close().await;
+}
+
+#[tokio::test]
 async fn nothing_of_what_was_forgotten_is_left_in_the_files() {
     let fixture = SqliteFixture::fresh();
     let config = fixture.config();

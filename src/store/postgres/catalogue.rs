@@ -89,8 +89,10 @@ pub(super) async fn find(
         return Ok(List { positions: Vec::new(), more: None });
     }
     let (first, last) = (range.start() / POSITIONS, range.end() / POSITIONS);
+    // Not by the index of positions: through it all of a part would be looked at, however rare the terms are.
     let sql = format!(
-        "SELECT position FROM terms WHERE list @> $1 AND position BETWEEN $2 AND $3 ORDER BY position {} LIMIT $4",
+        "SELECT position FROM terms WHERE list @> $1 AND position + 0 BETWEEN $2 AND $3
+         ORDER BY position + 0 {} LIMIT $4",
         direction(forward)
     );
     let mut positions: Vec<i64> = Vec::new();

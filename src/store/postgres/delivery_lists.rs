@@ -89,9 +89,13 @@ async fn ids(transaction: &Transaction, query: &DeliveryQuery, most: usize) -> R
         transaction.query(&format!("SELECT id FROM deliveries WHERE true {bounds}"), &[&first, &last, &limit]).await?
     } else {
         let (handlers, states) = kinds(transaction, &query.filter).await?;
+        // Compared as a whole, so that the index goes by all three: by the id alone all others would be looked at.
         let sql = format!(
             "SELECT d.id FROM unnest($4, $5) AS kind (handler, state) CROSS JOIN LATERAL (
-                 SELECT id FROM deliveries WHERE handler = kind.handler AND state = kind.state {bounds}
+                 SELECT id FROM deliveries
+                 WHERE (handler, state, id) >= (kind.handler, kind.state, $1)
+                     AND (handler, state, id) <= (kind.handler, kind.state, $2)
+                 ORDER BY handler {direction}, state {direction}, id {direction} LIMIT $3
              ) AS d ORDER BY d.id {direction} LIMIT $3"
         );
         transaction.query(&sql, &[&first, &last, &limit, &handlers, &states]).await?

@@ -37,10 +37,11 @@ pub(super) async fn prune(db: &Database, request: &PruneRequest) -> Result<Prune
 
 /// The next events that are old enough and that nobody needs, and the last one that was looked at.
 async fn old(transaction: &Transaction, request: &PruneRequest) -> Result<(Vec<i64>, Option<Position>), Failure> {
+    // With a limit it is asked for each event; else for all that is pending at once.
     let sql = "SELECT e.position, length(e.body)::bigint, e.received_at,
-                   EXISTS (SELECT 1 FROM unplanned u WHERE u.position = e.position)
-                   OR EXISTS (SELECT 1 FROM deliveries d
-                       WHERE d.position = e.position AND d.state = 'pending' AND d.handler = ANY ($3))
+                   (SELECT true FROM unplanned u WHERE u.position = e.position) IS NOT NULL
+                   OR (SELECT true FROM deliveries d WHERE d.position = e.position AND d.state = 'pending'
+                       AND d.state <> 'delivered' AND d.handler = ANY ($3) LIMIT 1) IS NOT NULL
                FROM events e WHERE e.position > $1 ORDER BY e.position LIMIT $2";
     let known = names(&request.known_handlers);
     let looked_at = transaction.query(sql, &[&request.after.0, &rows::limit(request.limit), &known]).await?;

@@ -1,8 +1,8 @@
 //! Lists of events: which ones a filter means, a page at a time.
 //!
 //! What always holds: a page looks at no more than so many events, whatever the filter and however many there are, and
-//! says where to go on; and a page towards the newest ends before a position that somebody may still commit, so that
-//! whoever goes on from there misses nothing.
+//! says where to go on; and a page towards the newest waits for what is being stored at a position that is before its
+//! last, so that whoever goes on behind it misses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use super::halving::{self, well_after, well_before};
 use super::pool::Transaction;
 use super::rows;
 use super::statement::Array;
-use super::{Database, catalogue};
+use super::{Database, catalogue, holes};
 use crate::model::{DeliveryState, EventFilter, EventOutcome, StoredEvent, asked_terms, terms};
 use crate::store::{EventQuery, EventRow, Page, Start};
 
@@ -24,20 +24,26 @@ const LOOKED_AT: usize = 1000;
 const READ: usize = 500;
 /// How many events are read at one time: the bodies in a list are up to 64 KiB each.
 const AT_A_TIME: usize = 100;
-/// How long a position may be missing that somebody still commits, in milliseconds; far longer than storing takes.
-const HOLE_MS: i64 = 10_000;
-/// How many of the newest events are searched for such a position.
-const HOLES_IN: i64 = 5000;
-
 pub(super) async fn events(db: &Database, query: &EventQuery) -> Result<Page<EventRow>, Failure> {
     let transaction = db.pool.begin_reading().await?;
-    let page = page(&transaction, query).await?;
+    if let Start::After(position) = query.start
+        && let Some(last) = holes::last_if_any(&transaction, position).await?
+    {
+        transaction.commit().await?;
+        holes::wait(db).await?;
+        let transaction = db.pool.begin_reading().await?;
+        let page = page(&transaction, query, last).await?;
+        transaction.commit().await?;
+        return Ok(page);
+    }
+    let page = page(&transaction, query, i64::MAX).await?;
     transaction.commit().await?;
     Ok(page)
 }
 
-async fn page(transaction: &Transaction, query: &EventQuery) -> Result<Page<EventRow>, Failure> {
-    let List { positions, more } = List::of(transaction, query).await?;
+/// A page of what there is up to a position.
+async fn page(transaction: &Transaction, query: &EventQuery, through: i64) -> Result<Page<EventRow>, Failure> {
+    let List { positions, more } = List::of(transaction, query, through).await?;
     let coming = match query.filter.outcome {
         Some(outcome) => having_come_to(transaction, outcome, positions).await?,
         None => positions,
@@ -83,7 +89,8 @@ async fn with_counts(transaction: &Transaction, events: Vec<StoredEvent>) -> Res
         .map(|row| Ok((row.get::<i64>(0)?, rows::count(row.get(1)?))))
         .collect::<Result<BTreeMap<_, _>, Failure>>()?;
     let unplanned = unplanned_of(transaction, &positions).await?;
-    let sql = "SELECT state, count(*), position FROM deliveries WHERE position = ANY ($1) GROUP BY position, state";
+    let sql = "SELECT state, count(*), position FROM deliveries WHERE position = ANY ($1)
+               GROUP BY position, state ORDER BY position, state";
     let mut states: BTreeMap<i64, Vec<(DeliveryState, u64)>> = BTreeMap::new();
     for row in transaction.query(sql, &[&positions]).await? {
         states.entry(row.get(2)?).or_default().push(rows::state_count(&row)?);
@@ -140,9 +147,9 @@ pub(super) struct List {
 }
 
 impl List {
-    async fn of(transaction: &Transaction, query: &EventQuery) -> Result<List, Failure> {
+    async fn of(transaction: &Transaction, query: &EventQuery, through: i64) -> Result<List, Failure> {
         let forward = matches!(query.start, Start::After(_));
-        let Some(range) = range(transaction, query).await? else {
+        let Some(range) = range(transaction, query, through).await? else {
             return Ok(List { positions: Vec::new(), more: None });
         };
         let asked = asked_terms(&query.filter);
@@ -248,17 +255,19 @@ pub(super) fn direction(forward: bool) -> &'static str {
 }
 
 /// The positions that a query can mean, by its beginning and by time; `None` where there are none.
-async fn range(transaction: &Transaction, query: &EventQuery) -> Result<Option<RangeInclusive<i64>>, Failure> {
+async fn range(
+    transaction: &Transaction,
+    query: &EventQuery,
+    through: i64,
+) -> Result<Option<RangeInclusive<i64>>, Failure> {
     let Some((mut first, mut last)) = ends(transaction).await? else { return Ok(None) };
     let whole = (first, last);
     match query.start {
         Start::Newest => {}
         Start::Before(position) => last = last.min(position.0.saturating_sub(1)),
-        Start::After(position) => {
-            first = first.max(position.0.saturating_add(1));
-            last = last.min(before_the_first_hole(transaction).await?.unwrap_or(last));
-        }
+        Start::After(position) => first = first.max(position.0.saturating_add(1)),
     }
+    last = last.min(through);
     if let Some(since) = query.filter.since {
         first = first.max(halving::EVENTS.first_at(transaction, whole, well_before(since)).await?);
     }
@@ -272,14 +281,4 @@ async fn range(transaction: &Transaction, query: &EventQuery) -> Result<Option<R
 pub(super) async fn ends(transaction: &Transaction) -> Result<Option<(i64, i64)>, Failure> {
     let row = transaction.query_one("SELECT min(position), max(position) FROM events", &[]).await?;
     Ok(row.get::<Option<i64>>(0)?.zip(row.get::<Option<i64>>(1)?))
-}
-
-/// The last position before one that is missing and that somebody may still commit.
-async fn before_the_first_hole(transaction: &Transaction) -> Result<Option<i64>, Failure> {
-    let sql = "SELECT min(before) FROM (
-                   SELECT position, received_at, lag(position) OVER (ORDER BY position) AS before
-                   FROM (SELECT position, received_at FROM events ORDER BY position DESC LIMIT $1) AS newest
-               ) AS neighbours
-               WHERE position > before + 1 AND received_at > extract(epoch FROM now()) * 1000 - $2";
-    transaction.query_one(sql, &[&HOLES_IN, &HOLE_MS]).await?.get(0)
 }

@@ -16,6 +16,7 @@ mod failure;
 mod halving;
 mod handlers;
 mod hints;
+mod holes;
 mod ingest;
 mod intervene;
 mod keep;
@@ -25,6 +26,8 @@ mod lists;
 mod migrate;
 mod open;
 mod planning;
+#[cfg(test)]
+mod plans;
 mod pool;
 mod presence;
 mod probe;
@@ -40,6 +43,7 @@ mod statement;
 mod tallies;
 mod tasks;
 mod tls;
+mod transfer;
 mod turned_away;
 
 use std::fmt;
@@ -57,6 +61,7 @@ use self::pool::Pool;
 pub use self::settings::Settings;
 use self::settling::Settling;
 use self::tasks::{Tasks, Work};
+pub use self::transfer::PostgresCopy;
 use super::{
     Appended, ClaimRequest, Claims, Counts, DeliveryQuery, Duty, EventQuery, EventRow, ForgetStep, Forgotten,
     LongestWaits, Metrics, OpenError, Page, PlanStart, PruneRequest, Pruned, RatedClaims, RefusalCount, RejectedQuery,
@@ -96,9 +101,15 @@ impl PostgresStore {
         let db = Arc::new(Database::new(pool, schema, wakes));
         let begin = async {
             processes::beat(&db, &own_pool).await?;
-            processes::recover(&db, &own_pool).await
+            // Looked at while others can see that this process is there, as a copy looks for processes once it has begun.
+            if transfer::is_half_copied(&own_pool).await? {
+                return processes::leave(&db, &own_pool).await.map(|()| true);
+            }
+            processes::recover(&db, &own_pool).await.map(|_| false)
         };
-        begin.await.map_err(|failure| server.failed(ServerFault::Other(Box::new(failure))))?;
+        if begin.await.map_err(|failure| server.failed(ServerFault::Other(Box::new(failure))))? {
+            return Err(OpenError::HalfCopied { store: server.name().to_owned() });
+        }
         let pools = [db.pool.clone(), own_pool.clone()];
         metrics.ask_for_connections(move || pools[0].count().and(pools[1].count()));
         let (ingest, settling) = (Arc::new(Ingest::new(metrics)), Arc::new(Settling::default()));

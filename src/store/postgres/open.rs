@@ -93,6 +93,11 @@ impl Server {
         self.tls.clone()
     }
 
+    /// Its hosts and ports.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn failed(&self, fault: ServerFault) -> OpenError {
         OpenError::Server { server: self.name.clone(), fault }
     }

@@ -106,7 +106,7 @@ impl Pool {
 }
 
 /// Does something again as long as the database gives it up because of another.
-async fn again<T, F>(work: impl Fn() -> F) -> Result<T, Failure>
+pub(super) async fn again<T, F>(work: impl Fn() -> F) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Failure>>,
 {
@@ -144,6 +144,8 @@ impl Connection {
         let bound: Vec<(Bound<'_>, Type)> = params.iter().map(|param| (Bound(*param), param.ty())).collect();
         let typed: Vec<(&(dyn ToSql + Sync), Type)> =
             bound.iter().map(|(param, ty)| (param as _, ty.clone())).collect();
+        #[cfg(test)]
+        super::plans::look_at(self.client()?, sql, &typed).await;
         let rows = self.watched(self.client()?.query_typed(sql, &typed)).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
@@ -158,6 +160,8 @@ impl Connection {
         let bound: Vec<(Bound<'_>, Type)> = params.iter().map(|param| (Bound(*param), param.ty())).collect();
         let typed: Vec<(&(dyn ToSql + Sync), Type)> =
             bound.iter().map(|(param, ty)| (param as _, ty.clone())).collect();
+        #[cfg(test)]
+        super::plans::look_at(self.client()?, sql, &typed).await;
         self.watched(self.client()?.execute_typed(sql, &typed)).await
     }
 

@@ -86,7 +86,7 @@ pub(super) fn plan(connection: &Connection, plans: &[Plan], now: Timestamp) -> r
     Ok(())
 }
 
-fn verdict(connection: &Connection, not_routed: &str) -> rusqlite::Result<i64> {
+pub(super) fn verdict(connection: &Connection, not_routed: &str) -> rusqlite::Result<i64> {
     connection.prepare_cached("INSERT OR IGNORE INTO verdicts (not_routed) VALUES (?1)")?.execute([not_routed])?;
     connection
         .prepare_cached("SELECT id FROM verdicts WHERE not_routed = ?1")?

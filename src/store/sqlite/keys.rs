@@ -7,6 +7,7 @@
 //! What always holds: memory has what the tables have, of this transaction and those before it: what a transaction that
 //! is undone remembered is undone here too, and what is remembered is written before the transaction ends. So it is the commit that decides whether there was a key, as ruling 7 asks.
 
+mod copied;
 mod filter;
 mod tidy;
 
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub(super) use self::copied::write_generation;
 use self::filter::{Filter, Hash};
 use self::tidy::Work;
 use crate::contract::{Key, Lifetime};

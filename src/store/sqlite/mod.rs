@@ -25,6 +25,7 @@ mod replays;
 mod rows;
 mod settings;
 mod threads;
+mod transfer;
 mod turned_away;
 mod writer;
 
@@ -93,9 +94,16 @@ impl SqliteStore {
     /// # Errors
     /// When it is in use, not ours, newer than this program, or cannot be made safe.
     pub fn open_metered(config: &Settings, wakes: &Wakes, metrics: Metrics) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_as(config, wakes, metrics, false)
+    }
+
+    fn open_as(config: &Settings, wakes: &Wakes, metrics: Metrics, for_copy: bool) -> Result<SqliteStore, OpenError> {
         let (lock, connection) = open::open(config)?;
         let lock = Arc::new(lock);
         let failed = |source| OpenError::Database { path: config.path.clone(), source };
+        if !for_copy {
+            transfer::check_whole(&connection, &config.path)?;
+        }
         let lost = deliveries::recover(&connection).map_err(|source| failed(source.into()))?;
         if lost > 0 {
             tracing::warn!(deliveries = lost, "the process before this one ended while attempts were under way");
@@ -382,13 +390,6 @@ impl Store for SqliteStore {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
         threads.end([&self.readers, &self.planning, &self.cataloguing].map(Clone::clone)).await;
-    }
-}
-
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        // The untidy end: the threads finish what they have and go.
-        self.writer.close();
     }
 }
 

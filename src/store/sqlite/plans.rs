@@ -14,13 +14,9 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use super::{SqliteStore, open};
 use crate::contract::sample::accepted;
-use crate::model::{
-    DeliveryFilter, DeliveryId, DeliveryState, EventFilter, EventId, EventOutcome, HandlerName, NewDelivery, Plan,
-    Position, RejectedId, ReplayId,
-};
-use crate::store::{
-    Appended, DeliveryQuery, EventQuery, ForgetAbout, ForgetStep, RejectedQuery, SqliteSettings, Start, Store,
-};
+use crate::model::{HandlerName, NewDelivery, Plan};
+use crate::store::asked::ask_everything;
+use crate::store::{Appended, SqliteSettings, Store};
 use crate::wake::Wakes;
 
 /// Tables that stay small, by a bound or by their nature, and what of the plan names them.
@@ -63,80 +59,6 @@ fn wrong_steps(connection: &Connection, sql: &str) -> Vec<String> {
     let sorts_little = SMALL.iter().any(|table| sql.contains(&format!("FROM {table}"))) || sql.contains("position = ");
     let wrong = steps.map(Result::unwrap).filter(|step| is_wrong(step));
     wrong.filter(|step| !(sorts_little && step.starts_with("USE TEMP"))).map(|step| format!("{step}: {sql}")).collect()
-}
-
-async fn ask_everything(store: &SqliteStore) {
-    let event_filters = event_filters();
-    let starts = [Start::Newest, Start::Before(Position(3)), Start::After(Position(1))];
-    for filter in event_filters {
-        for start in starts {
-            store.events(EventQuery { limit: 2, start, filter: filter.clone() }).await.unwrap();
-        }
-    }
-    for filter in delivery_filters() {
-        for start in [Start::Newest, Start::Before(DeliveryId(3)), Start::After(DeliveryId(1))] {
-            store.deliveries(DeliveryQuery { limit: 2, start, filter: filter.clone() }).await.unwrap();
-        }
-    }
-    for webhook in [None, Some("product".to_owned())] {
-        for start in [Start::Newest, Start::Before(RejectedId(3)), Start::After(RejectedId(1))] {
-            store.rejected(RejectedQuery { limit: 2, start, webhook: webhook.clone() }).await.unwrap();
-        }
-    }
-    let id = store.unplanned(1).await.unwrap().first().map_or(EventId::from_bytes([0; 16]), |event| event.id);
-    store.event(id).await.unwrap();
-    store.other_body(id, 1).await.unwrap();
-    store.delivery(DeliveryId(1)).await.unwrap();
-    store.rejected_request(RejectedId(1)).await.unwrap();
-    store.refusals(20).await.unwrap();
-    store.token_uses().await.unwrap();
-    store.handlers().await.unwrap();
-    store.replays(2).await.unwrap();
-    store.replay(ReplayId(1)).await.unwrap();
-    store.running_replays().await.unwrap();
-    store.counts().await.unwrap();
-    store.space().await.unwrap();
-    store.catalogue(1).await.unwrap();
-    let about = ForgetAbout::Person("nobody".to_owned());
-    store.forget(ForgetStep { about, after: Position(0), limit: 2, dry_run: true }).await.unwrap();
-}
-
-fn event_filters() -> Vec<EventFilter> {
-    let none = EventFilter::default;
-    let time = Some(Timestamp::UNIX_EPOCH);
-    let mut filters = vec![
-        none(),
-        EventFilter { name: Some("Issue.*".parse().unwrap()), ..none() },
-        EventFilter { webhook: Some("product".to_owned()), ..none() },
-        EventFilter { entity: Some("issue/100".to_owned()), ..none() },
-        EventFilter { person: Some("Jane".to_owned()), ..none() },
-        EventFilter { text: Some("login fails".to_owned()), ..none() },
-        EventFilter { since: time, until: time, ..none() },
-    ];
-    for outcome in EventOutcome::ALL {
-        filters.push(EventFilter { outcome: Some(outcome), ..none() });
-        let text = Some("login".to_owned());
-        filters.push(EventFilter { outcome: Some(outcome), text, since: time, ..none() });
-    }
-    filters
-}
-
-fn delivery_filters() -> Vec<DeliveryFilter> {
-    let none = DeliveryFilter::default;
-    let (handler, time) = (HandlerName::parse("crm"), Some(Timestamp::UNIX_EPOCH));
-    let mut filters = vec![
-        none(),
-        DeliveryFilter { handler: handler.clone(), ..none() },
-        DeliveryFilter { event: Some(EventId::from_bytes([0; 16])), ..none() },
-        DeliveryFilter { name: Some("Issue.*".parse().unwrap()), ..none() },
-        DeliveryFilter { since: time, until: time, ..none() },
-        DeliveryFilter { reason: Some("gone".to_owned()), ..none() },
-    ];
-    for state in DeliveryState::ALL {
-        filters.push(DeliveryFilter { state: Some(state), ..none() });
-        filters.push(DeliveryFilter { state: Some(state), handler: handler.clone(), since: time, ..none() });
-    }
-    filters
 }
 
 #[tokio::test]

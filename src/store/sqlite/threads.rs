@@ -3,6 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use super::SqliteStore;
 use super::open::Lock;
 use super::read::Readers;
 
@@ -31,5 +32,12 @@ impl Threads {
         if !matches!(join.await, Ok(Ok(()))) {
             tracing::error!("a thread of the store ended by a panic");
         }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // The untidy end: the threads finish what they have and go.
+        self.writer.close();
     }
 }

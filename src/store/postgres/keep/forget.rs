@@ -68,8 +68,8 @@ async fn find(transaction: &Transaction, step: &ForgetStep) -> Result<Found, Fai
         ForgetAbout::Person(person) => Wanted::Person(Mention::of(person)),
     };
     let mut found = Found::default();
-    let last = events(transaction, step, &wanted, &mut found).await?;
-    duplicates(transaction, (step.after.0, last), &wanted, &mut found).await?;
+    let looked_at = events(transaction, step, &wanted, &mut found).await?;
+    duplicates(transaction, &looked_at, &wanted, &mut found).await?;
     if step.after.0 == 0 {
         found.rejected = rejected(transaction, &wanted).await?;
     }
@@ -80,19 +80,19 @@ async fn find(transaction: &Transaction, step: &ForgetStep) -> Result<Found, Fai
     Ok(found)
 }
 
-/// Finds events; the last one that was looked at.
+/// Finds events; those that were looked at.
 async fn events(
     transaction: &Transaction,
     step: &ForgetStep,
     wanted: &Wanted<'_>,
     found: &mut Found,
-) -> Result<i64, Failure> {
-    let (mut last, mut bytes) = (step.after.0, 0);
-    let limit = rows::limit(step.limit);
+) -> Result<Array<i64>, Failure> {
+    let (mut positions, mut bytes) = (Array(Vec::new()), 0);
+    let (after, limit) = (step.after.0, rows::limit(step.limit));
     let looked_at = match wanted {
         Wanted::Entity(_) => {
             let sql = "SELECT position, entity FROM events WHERE position > $1 ORDER BY position LIMIT $2";
-            transaction.query(sql, &[&last, &limit]).await?
+            transaction.query(sql, &[&after, &limit]).await?
         }
         Wanted::Person(_) => {
             let sql = "SELECT e.position, e.body FROM (
@@ -100,11 +100,12 @@ async fn events(
                            FROM events WHERE position > $1 ORDER BY position LIMIT $2
                        ) AS sizes JOIN events e ON e.position = sizes.position
                        WHERE sizes.before < $3 ORDER BY e.position";
-            transaction.query(sql, &[&last, &limit, &BYTES_MAX]).await?
+            transaction.query(sql, &[&after, &limit, &BYTES_MAX]).await?
         }
     };
     for row in &looked_at {
-        last = row.get(0)?;
+        let position = row.get(0)?;
+        positions.0.push(position);
         let is_about = match wanted {
             Wanted::Entity(asked) => {
                 row.get::<Option<String>>(1)?.is_some_and(|entity| Entity::from_stored(entity).is_meant_by(asked))
@@ -116,32 +117,32 @@ async fn events(
             }
         };
         if is_about {
-            found.positions.insert(last);
+            found.positions.insert(position);
         }
     }
     let more = looked_at.len() == step.limit || bytes >= BYTES_MAX;
-    found.through = more.then_some(Position(last));
-    Ok(last)
+    found.through = positions.0.last().filter(|_| more).map(|last| Position(*last));
+    Ok(positions)
 }
 
-/// Finds duplicates with a body of their own, of events behind a position and up to another.
+/// Finds duplicates with a body of their own of some events.
 async fn duplicates(
     transaction: &Transaction,
-    (after, last): (i64, i64),
+    of: &Array<i64>,
     wanted: &Wanted<'_>,
     found: &mut Found,
 ) -> Result<(), Failure> {
     let sql = "SELECT r.position, r.number, e.brand, e.webhook, r.other_body FROM (
                    SELECT position, number,
                        sum(length(other_body)) OVER (ORDER BY position, number) - length(other_body) AS before
-                   FROM receipts WHERE (position, number) > ($1, $2) AND position <= $3 AND other_body IS NOT NULL
+                   FROM receipts WHERE position = ANY ($3) AND (position, number) > ($1, $2) AND other_body IS NOT NULL
                    ORDER BY position, number LIMIT $4
                ) AS sizes JOIN receipts r ON r.position = sizes.position AND r.number = sizes.number
                JOIN events e ON e.position = sizes.position
                WHERE sizes.before < $5 ORDER BY r.position, r.number";
-    let mut behind = (after, i64::MAX);
+    let mut behind = (0, 0);
     loop {
-        let looked_at = transaction.query(sql, &[&behind.0, &behind.1, &last, &AT_A_TIME, &BYTES_MAX]).await?;
+        let looked_at = transaction.query(sql, &[&behind.0, &behind.1, of, &AT_A_TIME, &BYTES_MAX]).await?;
         for row in &looked_at {
             behind = (row.get(0)?, row.get(1)?);
             let (position, body): (i64, Vec<u8>) = (behind.0, row.get(4)?);

@@ -37,37 +37,16 @@ pub(super) async fn events(
     if positions.is_empty() {
         return Ok(removed);
     }
-    let asked = Array(positions.to_vec());
-    let sql = "SELECT position FROM unplanned WHERE position = ANY ($1) ORDER BY position FOR UPDATE";
-    transaction.query(sql, &[&asked]).await?;
-    let sql = "SELECT position FROM uncatalogued WHERE position = ANY ($1) ORDER BY position FOR UPDATE";
-    let uncatalogued = transaction.query(sql, &[&asked]).await?;
-    let uncatalogued: BTreeSet<i64> = uncatalogued.iter().map(|row| row.get(0)).collect::<Result<_, Failure>>()?;
-    let sql = format!(
-        "SELECT e.position, {} FROM events e WHERE e.position = ANY ($1) ORDER BY e.position FOR UPDATE",
-        space::BYTES
-    );
-    let there = transaction.query(&sql, &[&asked]).await?;
-    let mut there: BTreeMap<i64, i64> =
-        there.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect::<Result<_, Failure>>()?;
-
+    let Taken { mut there, uncatalogued } = Taken::of(transaction, positions).await?;
     let mut deliveries = locked(db, transaction, &there).await?;
     if let Some(known) = but_for {
-        let needed = |delivery: &&Delivery| {
-            let is_known = known.iter().any(|handler| handler.as_str() == delivery.handler);
-            delivery.state == DeliveryState::Pending && is_known
-        };
-        let needed: BTreeSet<i64> = deliveries.iter().filter(needed).map(|delivery| delivery.position).collect();
+        let needed = deliveries.iter().filter(|delivery| delivery.is_needed(known));
+        let needed: BTreeSet<i64> = needed.map(|delivery| delivery.position).collect();
         there.retain(|position, _| !needed.contains(position));
         deliveries.retain(|delivery| !needed.contains(&delivery.position));
     }
     let gone: Array<i64> = there.keys().copied().collect();
-    let ids: Array<i64> = deliveries.iter().map(|delivery| delivery.id).collect();
-    transaction.execute("DELETE FROM attempts WHERE delivery = ANY ($1)", &[&ids]).await?;
-    transaction.execute("DELETE FROM deliveries WHERE id = ANY ($1)", &[&ids]).await?;
-    for table in ["unplanned", "uncatalogued", "terms", "receipts", "duplicates", "events"] {
-        transaction.execute(&format!("DELETE FROM {table} WHERE position = ANY ($1)"), &[&gone]).await?;
-    }
+    delete(transaction, &gone, &deliveries).await?;
     let mut lanes: BTreeMap<Lane<'_>, i64> = BTreeMap::new();
     for delivery in &deliveries {
         removed.tallies.add(&delivery.handler, delivery.state, -1);
@@ -86,6 +65,43 @@ pub(super) async fn events(
     let sum = |of: Vec<(&i64, &i64)>| of.into_iter().map(|(_, bytes)| bytes).sum::<i64>();
     space::less_bytes(transaction, sum(counted), sum(not_counted)).await?;
     Ok(removed)
+}
+
+/// What is there of some events; nobody adds anything to them until the end of the transaction.
+struct Taken {
+    /// The events, each with its bytes.
+    there: BTreeMap<i64, i64>,
+    /// Those that are not in the catalogue.
+    uncatalogued: BTreeSet<i64>,
+}
+
+impl Taken {
+    async fn of(transaction: &Transaction, positions: &[i64]) -> Result<Taken, Failure> {
+        let asked = Array(positions.to_vec());
+        let sql = "SELECT position FROM unplanned WHERE position = ANY ($1) ORDER BY position FOR UPDATE";
+        transaction.query(sql, &[&asked]).await?;
+        let sql = "SELECT position FROM uncatalogued WHERE position = ANY ($1) ORDER BY position FOR UPDATE";
+        let uncatalogued = transaction.query(sql, &[&asked]).await?;
+        let sql = format!(
+            "SELECT e.position, {} FROM events e WHERE e.position = ANY ($1) ORDER BY e.position FOR UPDATE",
+            space::BYTES
+        );
+        let there = transaction.query(&sql, &[&asked]).await?;
+        Ok(Taken {
+            there: there.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect::<Result<_, Failure>>()?,
+            uncatalogued: uncatalogued.iter().map(|row| row.get(0)).collect::<Result<_, Failure>>()?,
+        })
+    }
+}
+
+async fn delete(transaction: &Transaction, gone: &Array<i64>, deliveries: &[Delivery]) -> Result<(), Failure> {
+    let ids: Array<i64> = deliveries.iter().map(|delivery| delivery.id).collect();
+    transaction.execute("DELETE FROM attempts WHERE delivery = ANY ($1)", &[&ids]).await?;
+    transaction.execute("DELETE FROM deliveries WHERE id = ANY ($1)", &[&ids]).await?;
+    for table in ["unplanned", "uncatalogued", "terms", "receipts", "duplicates", "events"] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE position = ANY ($1)"), &[gone]).await?;
+    }
+    Ok(())
 }
 
 struct Delivery {
@@ -123,6 +139,11 @@ impl Delivery {
             state: rows::state(row, 4)?,
             planned_at: row.get(5)?,
         })
+    }
+
+    /// Whether it is pending for one of these handlers.
+    fn is_needed(&self, known: &[HandlerName]) -> bool {
+        self.state == DeliveryState::Pending && known.iter().any(|handler| handler.as_str() == self.handler)
     }
 
     /// The lane that it waits in, where it does.

@@ -71,7 +71,7 @@ async fn not_counted(transaction: &Transaction) -> Result<i64, Failure> {
     let sql = format!(
         "SELECT coalesce(avg(bytes) * (SELECT count(*) FROM uncatalogued), 0)::bigint FROM (
              SELECT {BYTES} AS bytes FROM (SELECT position FROM uncatalogued ORDER BY position LIMIT $1) AS u
-             JOIN events e ON e.position = u.position) AS some"
+             JOIN events e ON e.position = u.position) AS looked_at"
     );
     transaction.query_one(&sql, &[&LOOKED_AT]).await?.get(0)
 }

@@ -228,3 +228,12 @@ CREATE TABLE marks (
 INSERT INTO marks (name, value)
     VALUES ('stalled', 0), ('stalled_at', 0), ('rejected_bytes', 0), ('probe', 0), ('kept_bytes', 0), ('most_bytes', 0),
         ('most_files', 0);
+
+-- Copies between stores: the one that this store was last copied by, until somebody else opened it, or the one that it
+-- is being filled by, with the place to go on at.
+CREATE TABLE copying (
+    role   text COLLATE "C" PRIMARY KEY,    -- from, to
+    copy   text COLLATE "C" NOT NULL,
+    tables bigint NOT NULL,                 -- how many are whole
+    next   text COLLATE "C"                 -- JSON; NULL at the beginning of the next one
+);
