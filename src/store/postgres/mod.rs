@@ -26,6 +26,7 @@ mod migrate;
 mod open;
 mod planning;
 mod pool;
+mod presence;
 mod probe;
 mod processes;
 mod rates;
@@ -327,6 +328,10 @@ impl Store for PostgresStore {
 
     async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {
         self.db.pool.unit(|| duties::let_go(&self.db, duty)).await
+    }
+
+    fn presence(&self) -> Option<u64> {
+        self.db.presence.now(tokio::time::Instant::now())
     }
 
     async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
