@@ -198,6 +198,9 @@ impl Course {
         }
         self.look(&process).await;
         let now = process.now();
+        // A notice that is still on its way to a store that stalls may come in while it ends, and waits for the next start.
+        let events = process.store.counts().await.unwrap().events;
+        self.world.inside().judge.rests_with(events, now);
         process.end(&self.world, Duration::from_secs(1)).await;
         self.account(&process, now).await;
     }
@@ -208,9 +211,8 @@ impl Course {
         records.reverse();
         let handlers = process.store.handlers().await.unwrap();
         let replays = process.store.replays(ALL).await.unwrap();
-        let events = process.store.counts().await.unwrap().events;
         let mut inside = self.world.inside();
-        inside.judge.rests(&records, &handlers, events, now);
+        inside.judge.rests(&records, &handlers, now);
         inside.judge.replayed(&replays, &records, now);
         inside.judge.done.virtual_ms = now.unsigned_abs();
     }

@@ -57,10 +57,14 @@ impl Judge {
         self.deliveries.iter().filter(|(_, seen)| seen.holds).map(|(id, _)| *id).collect()
     }
 
-    /// Everything has come to rest: each event was planned once, and each delivery has ended.
-    pub(crate) fn rests(&mut self, records: &[DeliveryRecord], handlers: &[HandlerRecord], events: u64, at: i64) {
+    /// Everything has come to rest: each event was planned once.
+    pub(crate) fn rests_with(&mut self, events: u64, at: i64) {
         let planned = self.plans.len() as u64;
         self.hold(planned == events, at, || format!("{planned} of {events} events are planned"));
+    }
+
+    /// Everything has come to rest: each delivery has ended.
+    pub(crate) fn rests(&mut self, records: &[DeliveryRecord], handlers: &[HandlerRecord], at: i64) {
         let mut first: BTreeMap<Position, BTreeSet<HandlerName>> =
             self.plans.keys().map(|position| (*position, BTreeSet::new())).collect();
         let mut last: BTreeMap<&HandlerName, Position> = BTreeMap::new();
