@@ -72,7 +72,7 @@ impl Senders {
     /// Starts them. `round` tells apart those that come one after another.
     pub(crate) fn start(history: &History, address: &Address, load: Load, seed: u64, round: u64) -> Senders {
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = (load.first..).take(load.senders as usize).map(|number| {
+        let threads = (load.first..load.first + load.senders).map(|number| {
             let mut sender = Sender::new(history, address, load, seed.wrapping_add(round << 16), number);
             let stop = Arc::clone(&stop);
             std::thread::spawn(move || {
