@@ -2,8 +2,8 @@
 //!
 //! Each handler has a loop and a bound of its own, so one that is slow or down delays nobody else. What always holds:
 //! a lane's next delivery is claimed only after the one before it was settled in the store; no attempt starts under a
-//! lease that it could outlast; each is made with what is set about the handler when it starts (ruling 19); and none
-//! begins without the leave of the handler's gate, which hears what came of it.
+//! lease that it could outlast, or that others may have taken for lost; each is made with what is set about the handler
+//! when it starts (ruling 19); and none begins without the leave of the handler's gate, which hears what came of it.
 //!
 //! Where attempts are fast, more is claimed than there are free places (stock.rs). An attempt that has ended passes its
 //! place on to the next of these by itself.
@@ -186,6 +186,8 @@ impl Lanes {
         let leave = self.gate.leave(&consumer.policy, free.len(), ahead, self.house.clock.now());
         let mut begun = match leave.limit {
             0 => Begun::default(),
+            // Nothing is claimed that others might take at once.
+            _ if self.house.store.presence().is_none() => Begun { due_in: Some(PAUSE), ..Begun::default() },
             limit => self.claim(&consumer, limit, free).await,
         };
         // The clock may have been ahead for so short a time that nobody looked while it was.
@@ -288,6 +290,13 @@ impl Lanes {
         }
     }
 
+    /// Whether an attempt may begin: its lease does not end before it, and since it was claimed this process was never
+    /// taken for gone by others, as one is that was asleep.
+    fn holds(&self, claimed: &Claimed, consumer: &Consumer) -> bool {
+        let ends = later(self.house.clock.now(), consumer.attempt_within());
+        ends < claimed.lease_until && self.house.store.presence() == Some(claimed.presence)
+    }
+
     /// Attempts one delivery and settles it.
     ///
     /// Its place is passed on when the result is handed over, so that the next claim rides the same commit.
@@ -301,7 +310,7 @@ impl Lanes {
             return;
         };
         let now = self.house.clock.now();
-        if self.ends.stop.is_cancelled() || later(now, consumer.attempt_within()) >= claimed.lease_until {
+        if self.ends.stop.is_cancelled() || !self.holds(&claimed, &consumer) {
             self.gate.end(&consumer.policy, pass, &claimed.event, Came::Nothing, now, self.house.chance.fraction());
             self.give_back(vec![claimed]).await;
             self.pass_on(place);

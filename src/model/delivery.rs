@@ -101,6 +101,8 @@ pub struct Claimed {
     pub number: u32,
     /// Until when it is held.
     pub lease_until: Timestamp,
+    /// In which time of the process it was claimed, see `Store::presence`.
+    pub presence: u64,
     /// The event.
     pub event: Arc<StoredEvent>,
 }

@@ -211,6 +211,13 @@ pub trait Store: Send + Sync + fmt::Debug {
         Ok(Vec::new())
     }
 
+    /// The number of the time for which this process has been there for all others without a break; `None` while they may
+    /// take it for gone. What was claimed in another such time may be somebody else's by now, whatever its lease says. A
+    /// store that belongs to one process has a single one.
+    fn presence(&self) -> Option<u64> {
+        Some(0)
+    }
+
     /// Tries a durable write; [`StoreError::Full`] while nothing is taken for want of room.
     async fn probe(&self) -> Result<(), StoreError>;
 

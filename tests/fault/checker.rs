@@ -8,6 +8,8 @@
 //! | I4 | within a lane: in the order of storing, the next not before the one before it is done with |
 //! | I5 | no attempt before its time |
 //! | I7 | no result is taken of an attempt whose lease was lost |
+//! | I8 | no attempt is made under a claim that was lost: none after one of a later number |
+//! | R | what was taken is taken again no more often than attempts were under way when something was done |
 //! | A | every answer is in time, and is 200 with `errcode` 0 or 503 |
 //!
 //! I6, that memory and time are bounded, is not to be seen in a history; tests look at the process.
@@ -23,7 +25,7 @@ use self::seen::Seen;
 use crate::history::{Delivery, Entry};
 
 /// How long the sender may have to wait for an answer, in milliseconds.
-const ANSWER_WITHIN_MS: u64 = 2200;
+pub(crate) const ANSWER_WITHIN_MS: u64 = 2200;
 
 /// What is known beforehand about a run.
 #[derive(Debug, Clone)]
@@ -36,13 +38,27 @@ pub(crate) struct Rules {
     pub(crate) timeout_ms: u64,
     /// Whether the run was left to go on until nothing was pending.
     pub(crate) settled: bool,
+    /// How many attempts of a handler a process may have under way; `None` where attempts are given up for other reasons
+    /// as well, so that nothing is said of how often something is taken again.
+    pub(crate) concurrency: Option<usize>,
+    /// What stands between the senders and the processes.
+    pub(crate) front: Option<Front>,
+}
+
+/// A proxy in front.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Front {
+    /// How much later an answer may be because of it, in milliseconds.
+    pub(crate) adds_ms: u64,
+    /// For how long after something was done to a process it may say that it has nobody to ask, in milliseconds.
+    pub(crate) minds_for_ms: u64,
 }
 
 /// Everything that does not hold, each with the letter of what is broken; empty where all is well.
 pub(crate) fn broken(history: &[Entry], rules: &Rules) -> Vec<String> {
     let seen = Seen::of(history, rules.timeout_ms);
     let mut told = Vec::new();
-    answers(&seen, &mut told);
+    answers(&seen, rules, &mut told);
     acknowledged(&seen, &mut told);
     occurrences(&seen, &mut told);
     handled(&seen, rules, &mut told);
@@ -50,12 +66,23 @@ pub(crate) fn broken(history: &[Entry], rules: &Rules) -> Vec<String> {
         lanes::order(&seen, handler, &mut told);
         lanes::times(&seen, handler, &mut told);
         lanes::leases(&seen, handler, &mut told);
+        repeated(&seen, rules, handler, &mut told);
     }
     told
 }
 
+/// R: what was taken is taken again only because a process could not keep that it was.
+fn repeated(seen: &Seen<'_>, rules: &Rules, handler: &str, told: &mut Vec<String>) {
+    let Some(concurrency) = rules.concurrency else { return };
+    let (again, at_most) = (seen.taken_again(handler), seen.losses() * concurrency);
+    if again > at_most {
+        told.push(format!("R: {handler} took {again} again, and at most {at_most} attempts were lost"));
+    }
+}
+
 /// A: each answer is one of the two that the sender may get of a good request, and in time.
-fn answers(seen: &Seen<'_>, told: &mut Vec<String>) {
+fn answers(seen: &Seen<'_>, rules: &Rules, told: &mut Vec<String>) {
+    let (adds_ms, minds_us) = rules.front.map_or((0, 0), |front| (front.adds_ms, front.minds_for_ms * 1000));
     for (number, request) in &seen.requests {
         let id = request.id;
         let Some(over) = &request.over else { continue };
@@ -64,12 +91,15 @@ fn answers(seen: &Seen<'_>, told: &mut Vec<String>) {
             Some((200, Some(0)) | (503, Some(503))) => {}
             // No answer, or that it could not read the body in time, for want of something.
             None | Some((408, Some(408))) if excused => {}
+            // What a proxy says for those whom it cannot reach.
+            Some((502 | 504, None))
+                if rules.front.is_some() && seen.was_away(request.sent_us.saturating_sub(minds_us), over.at_us) => {}
             Some((status, errcode)) => {
                 told.push(format!("A: request {number} of {id} was answered {status} with errcode {errcode:?}"));
             }
             None => told.push(format!("A: request {number} of {id} got no answer, and nothing had happened")),
         }
-        if over.took_ms > ANSWER_WITHIN_MS && !excused {
+        if over.took_ms > ANSWER_WITHIN_MS + adds_ms && !excused {
             told.push(format!("A: request {number} of {id} was over only after {} ms", over.took_ms));
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::checker::Rules;
 use crate::history::{Record, Told};
+use crate::stores::{Kind, on_both};
 use crate::wait::until;
 use crate::wall::Wall;
 use crate::world::{CRM, PATIENT, World};
@@ -12,17 +13,22 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl World {
     /// With a wall clock that can be moved.
-    fn with_wall(name: &'static str) -> (World, Wall) {
-        let mut world = World::new(name);
+    fn with_wall(kind: Kind, name: &'static str) -> (World, Wall) {
+        let mut world = World::on(kind, name);
         let (setup, wall) = Wall::hang(&world.setup, &world.history);
         world.setup = setup;
         (world, wall)
     }
 }
 
-#[test]
-fn when_the_clock_is_set_back_nothing_waits_longer_than_the_longest_back_off() {
-    let (mut world, mut wall) = World::with_wall("set-back");
+on_both! {
+    when_the_clock_is_set_back_nothing_waits_longer_than_the_longest_back_off,
+    when_the_clock_was_wrong_at_a_start_and_right_at_the_next_nothing_waits_longer_than_the_longest_back_off,
+    when_the_clock_is_set_forward_the_result_of_a_lease_that_ended_by_it_is_refused,
+}
+
+fn when_the_clock_is_set_back_nothing_waits_longer_than_the_longest_back_off(kind: Kind) {
+    let (mut world, mut wall) = World::with_wall(kind, "set-back");
     let seed = world.seed();
     world.receiver.plan(move |asked| if World::fate(seed, asked, 2) == 0 { Told::Taken } else { Told::Failed });
     let process = world.start();
@@ -36,9 +42,10 @@ fn when_the_clock_is_set_back_nothing_waits_longer_than_the_longest_back_off() {
     world.check(&world.rules());
 }
 
-#[test]
-fn when_the_clock_was_wrong_at_a_start_and_right_at_the_next_nothing_waits_longer_than_the_longest_back_off() {
-    let (mut world, mut wall) = World::with_wall("right-again");
+fn when_the_clock_was_wrong_at_a_start_and_right_at_the_next_nothing_waits_longer_than_the_longest_back_off(
+    kind: Kind,
+) {
+    let (mut world, mut wall) = World::with_wall(kind, "right-again");
     world.receiver.plan(|_| Told::Failed);
     wall.jump(DAY_MS);
     let process = world.start();
@@ -51,9 +58,8 @@ fn when_the_clock_was_wrong_at_a_start_and_right_at_the_next_nothing_waits_longe
     world.settle_and_check();
 }
 
-#[test]
-fn when_the_clock_is_set_forward_the_result_of_a_lease_that_ended_by_it_is_refused() {
-    let (mut world, mut wall) = World::with_wall("set-forward");
+fn when_the_clock_is_set_forward_the_result_of_a_lease_that_ended_by_it_is_refused(kind: Kind) {
+    let (mut world, mut wall) = World::with_wall(kind, "set-forward");
     // More places than lanes, so that something is claimed while attempts are under way.
     let handler = PATIENT.replace("= 8", "= 64").replace("\"1s\"", "\"30s\"");
     world.setup = world.setup.clone().config(&world.receiver.handler(CRM, &handler));

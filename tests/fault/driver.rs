@@ -39,9 +39,13 @@ pub(crate) struct Setup {
     folder: Arc<TempDir>,
     /// Where the database is.
     data: PathBuf,
+    /// Where the store is instead, if it is on a server.
+    server: Option<String>,
     config: String,
     env: Vec<(String, String)>,
     limits: Vec<String>,
+    /// Which of several processes it is, in the history.
+    replica: u32,
 }
 
 impl Setup {
@@ -49,7 +53,21 @@ impl Setup {
     pub(crate) fn new(config: &str) -> Setup {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let data = folder.path().to_owned();
-        Setup { folder, data, config: config.to_owned(), env: Vec::new(), limits: Vec::new() }
+        let (server, config) = (None, config.to_owned());
+        Setup { folder, data, server, config, env: Vec::new(), limits: Vec::new(), replica: 0 }
+    }
+
+    /// With the store on a server, at this address.
+    pub(crate) fn server(mut self, url: &str) -> Setup {
+        self.server = Some(url.to_owned());
+        self
+    }
+
+    /// As one of several processes, in a folder of its own.
+    pub(crate) fn replica(mut self, replica: u32) -> Setup {
+        self.folder = Arc::new(tempfile::tempdir().unwrap());
+        self.replica = replica;
+        self
     }
 
     /// With other lines of configuration.
@@ -81,6 +99,11 @@ impl Setup {
         self.data.join("workhook.db")
     }
 
+    /// The address of the store.
+    pub(crate) fn store_url(&self) -> String {
+        self.server.clone().unwrap_or_else(|| format!("sqlite:{}", self.database().display()))
+    }
+
     /// A folder for whatever belongs to the run.
     pub(crate) fn scratch(&self) -> &Path {
         self.folder.path()
@@ -95,9 +118,11 @@ impl Setup {
         command.args(["-c", &format!("{limits}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_workhook")]);
         command.args(["serve", "--config"]).arg(file).env_clear();
         command.env("WORKHOOK__INGEST__LISTEN", "127.0.0.1:0").env("WORKHOOK__ADMIN__LISTEN", "127.0.0.1:0");
-        command.env("WORKHOOK__STORE__URL", format!("sqlite:{}", self.database().display()));
-        // Whatever room the machine has; who tests a full disk says otherwise.
-        command.env("WORKHOOK__STORE__MIN_FREE", "0B");
+        command.env("WORKHOOK__STORE__URL", self.store_url());
+        if self.server.is_none() {
+            // Whatever room the machine has; who tests a full disk says otherwise.
+            command.env("WORKHOOK__STORE__MIN_FREE", "0B");
+        }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -113,6 +138,11 @@ impl Address {
         *self.0.lock().unwrap()
     }
 
+    /// Somewhere that does not change.
+    pub(crate) fn of(address: SocketAddr) -> Address {
+        Address(Arc::new(Mutex::new(Some(address))))
+    }
+
     fn set(&self, address: Option<SocketAddr>) {
         *self.0.lock().unwrap() = address;
     }
@@ -124,6 +154,7 @@ pub(crate) struct Process {
     pub(crate) public: SocketAddr,
     pub(crate) private: SocketAddr,
     child: Child,
+    replica: u32,
     history: History,
     address: Address,
     log: Arc<Mutex<Vec<String>>>,
@@ -172,10 +203,11 @@ impl Process {
                 kept.push(line);
             }
         });
-        history.process(Did::Started);
+        history.replica(setup.replica, Did::Started);
         let [public, private] = doors;
         address.set(Some(public));
-        Ok(Process { public, private, child, history: history.clone(), address: address.clone(), log })
+        let (replica, history, address) = (setup.replica, history.clone(), address.clone());
+        Ok(Process { public, private, child, replica, history, address, log })
     }
 
     /// `kill -9`.
@@ -191,7 +223,7 @@ impl Process {
         let status = within(END_WITHIN, "it has ended", || self.child.try_wait().unwrap());
         let ended = Ended { code: status.code(), took: began.elapsed() };
         self.address.set(None);
-        self.history.process(Did::Ended(ended.code));
+        self.history.replica(self.replica, Did::Ended(ended.code));
         ended
     }
 
@@ -200,7 +232,7 @@ impl Process {
     pub(crate) fn ended(mut self) -> Option<i32> {
         let status = until("it has ended by itself", || self.child.try_wait().unwrap());
         self.address.set(None);
-        self.history.process(Did::Ended(status.code()));
+        self.history.replica(self.replica, Did::Ended(status.code()));
         status.code()
     }
 
@@ -209,27 +241,27 @@ impl Process {
         let status = self.child.try_wait().unwrap();
         if status.is_some() {
             self.address.set(None);
-            self.history.process(Did::Ended(status.and_then(|status| status.code())));
+            self.history.replica(self.replica, Did::Ended(status.and_then(|status| status.code())));
         }
         status
     }
 
     /// SIGTERM, without waiting for what comes of it.
     pub(crate) fn tell_to_stop(&self) {
-        self.history.process(Did::ToldToStop);
+        self.history.replica(self.replica, Did::ToldToStop);
         self.signal(Signal::TERM);
     }
 
     /// SIGSTOP: it does nothing any more, and knows nothing of it.
     pub(crate) fn hold(&self) {
-        self.history.process(Did::Held);
+        self.history.replica(self.replica, Did::Held);
         self.signal(Signal::STOP);
     }
 
     /// SIGCONT.
     pub(crate) fn resume(&self) {
         self.signal(Signal::CONT);
-        self.history.process(Did::Resumed);
+        self.history.replica(self.replica, Did::Resumed);
     }
 
     fn signal(&self, signal: Signal) {
@@ -299,7 +331,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             self.address.set(None);
-            self.history.process(Did::Killed);
+            self.history.replica(self.replica, Did::Killed);
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

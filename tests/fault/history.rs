@@ -26,12 +26,12 @@ pub(crate) enum Record {
     Answered { request: u64, status: u16, errcode: Option<i64>, took_ms: u64 },
     /// Its connection ended, or the sender's patience, before there was an answer.
     Unanswered { request: u64, took_ms: u64 },
-    /// A handler's far end has read an attempt in whole.
-    AttemptBegan { serial: u64, handler: String, id: String, attempt: u32 },
+    /// A handler's far end has read an attempt in whole, which this replica made.
+    AttemptBegan { serial: u64, handler: String, id: String, attempt: u32, replica: u32 },
     /// It is about to do this with it, or has done all that it will.
     AttemptEnded { serial: u64, told: Told },
-    /// Something was done to the process, or by it.
-    Process { did: Did },
+    /// Something was done to a process, or by it; or to what it stands on.
+    Process { replica: u32, did: Did },
     /// An event as the store has it at the end.
     Stored { position: i64, id: Option<String>, webhook_id: String },
     /// A delivery as the store has it at the end.
@@ -103,6 +103,10 @@ pub(crate) enum Did {
     Relieved,
     /// Its clock is moved by so many milliseconds.
     ClockMoved(i64),
+    /// Its connections to the store were cut, or it was kept from what comes on them.
+    CutOff,
+    /// The server that it has its store on was stopped.
+    StoreStopped,
 }
 
 /// A delivery as the store has it.
@@ -145,8 +149,14 @@ impl History {
         entries.push(Entry { at_us, record });
     }
 
+    /// Something was done to the only process that there is.
     pub(crate) fn process(&self, did: Did) {
-        self.add(Record::Process { did });
+        self.replica(0, did);
+    }
+
+    /// Something was done to one of several processes.
+    pub(crate) fn replica(&self, replica: u32, did: Did) {
+        self.add(Record::Process { replica, did });
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
@@ -181,7 +191,7 @@ fn a_line_is_read_as_what_was_written() {
     let records = [
         Record::Sent { request: 1, id: "a".to_owned(), entity: 2, retry: 0 },
         Record::AttemptEnded { serial: 1, told: Told::FailedForSeconds(1) },
-        Record::Process { did: Did::Ended(Some(0)) },
+        Record::Process { replica: 0, did: Did::Ended(Some(0)) },
         Record::Delivery(delivery),
     ];
     for record in records {

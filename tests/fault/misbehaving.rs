@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::history::{Record, Told};
 
+use crate::stores::{Kind, on_both};
 use crate::world::{CRM, PATIENT, World};
 
 /// What a far end does that misbehaves.
@@ -22,9 +23,14 @@ const MISDEEDS: [Told; 9] = [
 /// The most memory that it may have had, in KiB: 150 MiB.
 const MEMORY_MAX_KIB: u64 = 150 << 10;
 
-#[test]
-fn whatever_a_far_end_does_every_event_is_taken_in_order_and_the_process_stays_small() {
-    let mut world = World::new("misdeeds");
+on_both! {
+    whatever_a_far_end_does_every_event_is_taken_in_order_and_the_process_stays_small,
+    a_far_end_that_never_answers_holds_up_no_other_and_no_sender,
+    refused_for_good_an_event_is_dead_with_a_reason_and_its_lane_goes_on,
+}
+
+fn whatever_a_far_end_does_every_event_is_taken_in_order_and_the_process_stays_small(kind: Kind) {
+    let mut world = World::on(kind, "misdeeds");
     let seed = world.seed();
     world.receiver.plan(move |asked| {
         let fate = World::fate(seed, asked, 3 * MISDEEDS.len() as u64);
@@ -47,9 +53,8 @@ fn whatever_a_far_end_does_every_event_is_taken_in_order_and_the_process_stays_s
     }
 }
 
-#[test]
-fn a_far_end_that_never_answers_holds_up_no_other_and_no_sender() {
-    let mut world = World::new("never-answers");
+fn a_far_end_that_never_answers_holds_up_no_other_and_no_sender(kind: Kind) {
+    let mut world = World::on(kind, "never-answers");
     world.receiver.plan(|asked| if asked.handler == CRM { Told::Taken } else { Told::Nothing });
     let handlers = [world.receiver.handler(CRM, PATIENT), world.receiver.handler("deaf", "timeout = \"60s\"")].concat();
     world.setup = world.setup.clone().config(&handlers);
@@ -72,9 +77,8 @@ fn a_far_end_that_never_answers_holds_up_no_other_and_no_sender() {
     world.check(&world.rules_of_one());
 }
 
-#[test]
-fn refused_for_good_an_event_is_dead_with_a_reason_and_its_lane_goes_on() {
-    let mut world = World::new("refused");
+fn refused_for_good_an_event_is_dead_with_a_reason_and_its_lane_goes_on(kind: Kind) {
+    let mut world = World::on(kind, "refused");
     let seed = world.seed();
     world.receiver.plan(move |asked| if World::fate(seed, asked, 3) == 0 { Told::Refused } else { Told::Taken });
     let process = world.start();

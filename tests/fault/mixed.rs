@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::driver::Process;
 use crate::history::Told;
+use crate::stores::{Kind, on_both};
 use crate::wall::Wall;
 use crate::world::World;
 
@@ -20,23 +21,27 @@ enum Fault {
     Kill,
     Stop,
     Hold(u64),
+    /// Of the store, where it is a file.
     Lock(u64),
     Jump(i64),
 }
 
-fn next(random: &mut fastrand::Rng) -> Fault {
+fn next(kind: Kind, random: &mut fastrand::Rng) -> Fault {
     match random.u8(..8) {
         0..3 => Fault::Kill,
         3 => Fault::Stop,
         4 => Fault::Hold(random.u64(100..1500)),
-        5 => Fault::Lock(random.u64(100..1500)),
+        5 if kind == Kind::Sqlite => Fault::Lock(random.u64(100..1500)),
         _ => Fault::Jump(random.i64(-JUMP_MAX_MS..JUMP_MAX_MS)),
     }
 }
 
-#[test]
-fn one_fault_after_another_under_load_breaks_no_promise() {
-    let mut world = World::new("mixed");
+on_both! {
+    one_fault_after_another_under_load_breaks_no_promise,
+}
+
+fn one_fault_after_another_under_load_breaks_no_promise(kind: Kind) {
+    let mut world = World::on(kind, "mixed");
     let (setup, mut wall) = Wall::hang(&world.setup, &world.history);
     world.setup = setup;
     let seed = world.seed();
@@ -50,7 +55,7 @@ fn one_fault_after_another_under_load_breaks_no_promise() {
         15..20 => Told::Failed,
         _ => Told::Taken,
     });
-    let plan: Vec<Fault> = (0..world.rounds(ROUNDS)).map(|_| next(&mut world.random)).collect();
+    let plan: Vec<Fault> = (0..world.rounds(ROUNDS)).map(|_| next(kind, &mut world.random)).collect();
     let senders = world.senders();
     let mut process = world.start();
     for fault in plan {

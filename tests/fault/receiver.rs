@@ -22,6 +22,8 @@ pub(crate) struct Asked {
     /// The event's id, as the sender gave it.
     pub(crate) id: String,
     pub(crate) attempt: u32,
+    /// Which of several processes asks, where they say so.
+    pub(crate) replica: u32,
 }
 
 type Plan = Arc<dyn Fn(&Asked) -> Told + Send + Sync>;
@@ -68,8 +70,8 @@ impl Receiver {
         while let Some(request) = connection.read() {
             let asked = asked(&request);
             let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-            let Asked { handler, id, attempt } = asked.clone();
-            self.history.add(Record::AttemptBegan { serial, handler, id, attempt });
+            let Asked { handler, id, attempt, replica } = asked.clone();
+            self.history.add(Record::AttemptBegan { serial, handler, id, attempt, replica });
             let plan = Arc::clone(&self.plan.lock().unwrap());
             let told = plan(&asked);
             if let Told::TakenAfter(ms) = told {
@@ -95,6 +97,7 @@ fn asked(request: &Message) -> Asked {
         handler: path.trim_start_matches('/').to_owned(),
         id: header("x-leiga-id").to_owned(),
         attempt: header("workhook-attempt").parse().unwrap_or_default(),
+        replica: header("replica").parse().unwrap_or_default(),
     }
 }
 

@@ -3,15 +3,22 @@
 use std::time::Duration;
 
 use crate::history::{Record, Told};
+use crate::stores::{Kind, on_both};
 use crate::wait::until;
 use crate::world::{CRM, PATIENT, World};
 
 /// How often it is held, and how often it is told to stop.
 const TIMES: usize = 3;
 
-#[test]
-fn held_for_longer_than_anything_waits_it_goes_on_as_if_nothing_had_been() {
-    let mut world = World::new("held");
+on_both! {
+    held_for_longer_than_anything_waits_it_goes_on_as_if_nothing_had_been,
+    ruling_22_told_to_stop_under_load_it_finishes_what_it_began_and_makes_no_attempt_twice,
+    ruling_22_an_attempt_that_hangs_is_cut_short_and_does_not_count,
+    ruling_22_a_second_signal_ends_it_at_once_and_loses_nothing,
+}
+
+fn held_for_longer_than_anything_waits_it_goes_on_as_if_nothing_had_been(kind: Kind) {
+    let mut world = World::on(kind, "held");
     let process = world.start();
     let senders = world.senders();
     for _ in 0..TIMES {
@@ -28,9 +35,8 @@ fn held_for_longer_than_anything_waits_it_goes_on_as_if_nothing_had_been() {
     world.check(&world.rules());
 }
 
-#[test]
-fn ruling_22_told_to_stop_under_load_it_finishes_what_it_began_and_makes_no_attempt_twice() {
-    let mut world = World::new("stopped");
+fn ruling_22_told_to_stop_under_load_it_finishes_what_it_began_and_makes_no_attempt_twice(kind: Kind) {
+    let mut world = World::on(kind, "stopped");
     // Longer than it still accepts, so that there are attempts under way when it would otherwise end.
     world.receiver.plan(|_| Told::TakenAfter(1300));
     let handler = PATIENT.replace("\"1s\"", "\"10s\"");
@@ -56,9 +62,8 @@ fn ruling_22_told_to_stop_under_load_it_finishes_what_it_began_and_makes_no_atte
     assert_eq!(attempts, events, "one attempt for each event");
 }
 
-#[test]
-fn ruling_22_an_attempt_that_hangs_is_cut_short_and_does_not_count() {
-    let mut world = World::new("cut-short");
+fn ruling_22_an_attempt_that_hangs_is_cut_short_and_does_not_count(kind: Kind) {
+    let mut world = World::on(kind, "cut-short");
     world.receiver.plan(|_| Told::Nothing);
     world.setup = world.setup.clone().config(&world.receiver.handler(CRM, "timeout = \"30s\""));
     let process = world.start();
@@ -74,9 +79,8 @@ fn ruling_22_an_attempt_that_hangs_is_cut_short_and_does_not_count() {
     assert_eq!(counted, 0, "what was cut short has given its number to the next");
 }
 
-#[test]
-fn ruling_22_a_second_signal_ends_it_at_once_and_loses_nothing() {
-    let mut world = World::new("told-twice");
+fn ruling_22_a_second_signal_ends_it_at_once_and_loses_nothing(kind: Kind) {
+    let mut world = World::on(kind, "told-twice");
     world.receiver.plan(|_| Told::TakenAfter(500));
     let process = world.start();
     let senders = world.senders();

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use crate::checker::{Rules, broken};
+use crate::database::Database;
 use crate::driver::{Address, Process, Setup};
 use crate::history::{Did, History, Record};
 use crate::kept;
 use crate::receiver::{Asked, Receiver};
 use crate::senders::{Load, Senders};
+use crate::stores::Kind;
 
 /// The handler of most runs.
 pub(crate) const CRM: &str = "crm";
@@ -29,10 +31,24 @@ pub(crate) struct World {
     pub(crate) setup: Setup,
     pub(crate) load: Load,
     rounds: u64,
+    /// Where the store is, if it is on a server; it goes with the run.
+    database: Option<Database>,
 }
 
 impl World {
-    /// A run with the handler `crm`. The seed is that of `WORKHOOK_FAULT_SEED`, or one of its own.
+    /// A run on a kind of store, with the handler `crm`.
+    pub(crate) fn on(kind: Kind, name: &'static str) -> World {
+        match kind {
+            Kind::Sqlite => World::new(name),
+            Kind::Postgres => {
+                let (world, database) = (World::new(name), Database::new());
+                let setup = world.setup.clone().server(&database.url());
+                World { setup, database: Some(database), ..world }
+            }
+        }
+    }
+
+    /// A run with the handler `crm`, on SQLite. The seed is that of `WORKHOOK_FAULT_SEED`, or one of its own.
     pub(crate) fn new(name: &'static str) -> World {
         let seed = match std::env::var("WORKHOOK_FAULT_SEED") {
             Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("WORKHOOK_FAULT_SEED is {seed:?}, and not a number")),
@@ -44,7 +60,18 @@ impl World {
         let receiver = Receiver::start(&history);
         let setup = Setup::new(&receiver.handler(CRM, PATIENT));
         let (random, address) = (fastrand::Rng::with_seed(seed), Address::default());
-        World { name, seed, random, history, receiver, address, setup, load: Load::default(), rounds: 0 }
+        World {
+            name,
+            seed,
+            random,
+            history,
+            receiver,
+            address,
+            setup,
+            load: Load::default(),
+            rounds: 0,
+            database: None,
+        }
     }
 
     /// Starts the process.
@@ -66,6 +93,10 @@ impl World {
         fastrand::Rng::with_seed(hash).u64(..bound)
     }
 
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     pub(crate) fn seed(&self) -> u64 {
         self.seed
     }
@@ -83,7 +114,15 @@ impl World {
 
     /// What must hold of it.
     pub(crate) fn rules(&self) -> Rules {
-        Rules { handlers: vec![CRM.to_owned()], back_off_max_ms: BACK_OFF_MAX_MS, timeout_ms: 1000, settled: true }
+        let handlers = vec![CRM.to_owned()];
+        Rules {
+            handlers,
+            back_off_max_ms: BACK_OFF_MAX_MS,
+            timeout_ms: 1000,
+            settled: true,
+            concurrency: None,
+            front: None,
+        }
     }
 
     /// What must hold of `crm` while other handlers have more to do.
@@ -103,7 +142,7 @@ impl World {
     /// Reads the store, and checks everything.
     #[track_caller]
     pub(crate) fn check(&self, rules: &Rules) {
-        kept::read(&self.setup.database(), 0, &self.history);
+        kept::read(&self.setup.store_url(), 0, &self.history);
         self.judge(rules);
     }
 
@@ -122,15 +161,22 @@ impl World {
     /// Says how much happened, for whoever wants a figure.
     fn sum_up(&self) {
         let count = |is: fn(&Record) -> bool| self.history.count(is);
+        let of = if self.database.is_some() { " on PostgreSQL" } else { "" };
         eprintln!(
-            "{}: {} requests, {} acknowledged, {} events, {} attempts, {} processes, {} of them killed",
+            "{}{of}: {} requests, {} acknowledged, {} events, {} attempts, {} processes, {} of them killed",
             self.name,
             count(|record| matches!(record, Record::Sent { .. })),
             count(|record| matches!(record, Record::Answered { status: 200, .. })),
             count(|record| matches!(record, Record::Stored { .. })),
             count(|record| matches!(record, Record::AttemptBegan { .. })),
-            count(|record| matches!(record, Record::Process { did: Did::Started })),
-            count(|record| matches!(record, Record::Process { did: Did::Killed })),
+            count(|record| matches!(record, Record::Process { did: Did::Started, .. })),
+            count(|record| matches!(record, Record::Process { did: Did::Killed, .. })),
         );
     }
+}
+
+/// How many seconds a variable says, or else these.
+pub(crate) fn seconds(variable: &str, seconds: u64) -> u64 {
+    let said = std::env::var(variable);
+    said.map_or(seconds, |said| said.parse().unwrap_or_else(|_| panic!("{variable} is {said:?}, and not a number")))
 }

@@ -150,6 +150,7 @@ impl Kept {
             handler: delivery.handler.clone(),
             number: delivery.number,
             lease_until,
+            presence: 0,
             event: Arc::clone(&self.events[&delivery.position].stored),
         }
     }

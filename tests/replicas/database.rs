@@ -1,8 +1,7 @@
-//! A schema of its own in the database of the tests, and a way there that can be cut.
+//! A schema of its own in the database of the tests.
 
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::NoTls;
 use workhook::secret::Secret;
@@ -16,14 +15,6 @@ const SERVER: &str = "WORKHOOK_TEST_POSTGRES";
 #[derive(Debug)]
 pub(crate) struct Database {
     schema: String,
-}
-
-/// A proxy before the server, on which all connections can be cut.
-#[derive(Clone)]
-pub(crate) struct Way {
-    pub(crate) address: SocketAddr,
-    is_cut: Arc<AtomicBool>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 fn server() -> String {
@@ -84,49 +75,8 @@ impl Drop for Database {
 }
 
 /// The host and port of the server.
-fn server_address() -> String {
+pub(crate) fn server_address() -> String {
     let url = server();
     let (_, rest) = url.rsplit_once('@').unwrap();
     rest.split('/').next().unwrap().to_owned()
-}
-
-impl Way {
-    /// A way to the server.
-    pub(crate) fn open() -> Way {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let way = Way { address: listener.local_addr().unwrap(), is_cut: Arc::default(), open: Arc::default() };
-        let passing = way.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                passing.pass(stream);
-            }
-        });
-        way
-    }
-
-    /// Cuts every connection, and lets no other through until it is mended.
-    pub(crate) fn cut(&self) {
-        self.is_cut.store(true, Ordering::SeqCst);
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    pub(crate) fn mend(&self) {
-        self.is_cut.store(false, Ordering::SeqCst);
-    }
-
-    fn pass(&self, near: TcpStream) {
-        if self.is_cut.load(Ordering::SeqCst) {
-            return;
-        }
-        let Ok(far) = TcpStream::connect(server_address()) else { return };
-        self.open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
-        for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from, &mut to);
-                let _ = to.shutdown(Shutdown::Both);
-            });
-        }
-    }
 }

@@ -21,3 +21,5 @@ mod stores;
 #[expect(dead_code, unused_imports, reason = "what is asked of one process is asked elsewhere")]
 #[path = "../cli/support/mod.rs"]
 mod support;
+#[expect(dead_code, reason = "connections are cut here, and nothing worse")]
+mod way;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::database::{Database, Way};
+use crate::database::{Database, server_address};
 use crate::process::{Replica, TOKEN, place, run, send};
 use crate::support::{Echo, get, until};
+use crate::way::Way;
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
@@ -110,7 +111,7 @@ fn a_signal_changes_the_configuration_of_the_process_that_gets_it() {
 
 #[test]
 fn while_the_database_is_away_every_request_is_answered_in_time_and_all_goes_on_when_it_is_back() {
-    let (database, echo, way) = (Database::new(), Echo::start(Some(200)), Way::open());
+    let (database, echo, way) = (Database::new(), Echo::start(Some(200)), Way::to(&server_address()));
     let replica = Replica::start(place(&database.url_by(way.address), &crm(&echo)), "all");
     let door = replica.public.unwrap();
     assert_eq!(send(door, "a", 1), 200);
@@ -134,7 +135,7 @@ fn while_the_database_is_away_every_request_is_answered_in_time_and_all_goes_on_
 #[test]
 fn a_database_that_is_away_at_the_start_is_tried_and_a_wrong_password_is_not() {
     let database = Database::new();
-    let way = Way::open();
+    let way = Way::to(&server_address());
     way.cut();
     let late = place(&database.url_by(way.address), "");
     let (process, _, stderr) =

@@ -105,6 +105,7 @@ mod tests {
             handler,
             number,
             lease_until: at,
+            presence: 0,
             event: Arc::new(event),
         }
     }

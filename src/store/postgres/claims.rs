@@ -3,6 +3,7 @@
 //! While a delivery is claimed `ready_at` is the end of the lease, so a lease that ran out is claimed again by itself.
 //! No transaction is open between a claim and its result: what a result has to match is the claim's epoch.
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::failure::Failure;
@@ -58,6 +59,8 @@ struct Claiming<'a> {
     limit: i64,
     process: Uuid,
     lease_until: i64,
+    /// Of a process that may have been taken for gone, in none: others may claim it at once.
+    presence: u64,
 }
 
 impl Claiming<'_> {
@@ -69,6 +72,7 @@ impl Claiming<'_> {
             limit: rows::limit(request.limit),
             process: db.process,
             lease_until: later(request.now, request.lease).as_millisecond(),
+            presence: db.presence.now(Instant::now()).unwrap_or_default(),
         }
     }
 
@@ -91,6 +95,7 @@ impl Claiming<'_> {
                 handler: self.request.handler.clone(),
                 number: row.get(2)?,
                 lease_until,
+                presence: self.presence,
                 event: rows::event(row, BEFORE_EVENT)?.into(),
             });
         }

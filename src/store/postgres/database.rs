@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::duties::Duties;
 use super::pool::Pool;
+use super::presence::Presence;
 use super::{migrate, tallies};
 use crate::wake::{Wake, Wakes};
 
@@ -19,6 +20,8 @@ pub(super) struct Database {
     pub(super) name: String,
     /// Where this process counts.
     pub(super) shard: i64,
+    /// Whether others may take it for gone.
+    pub(super) presence: Presence,
     /// What it does for all.
     pub(super) duties: Duties,
     pub(super) wakes: Wakes,
@@ -35,6 +38,7 @@ impl Database {
             process,
             name: own_name(),
             shard: i64::from(process.as_bytes()[15]) % tallies::SHARDS,
+            presence: Presence::default(),
             duties: Duties::default(),
             wakes: wakes.clone(),
             to_tell: Notify::new(),

@@ -29,6 +29,7 @@ mod planning;
 #[cfg(test)]
 mod plans;
 mod pool;
+mod presence;
 mod probe;
 mod processes;
 mod rates;
@@ -338,6 +339,10 @@ impl Store for PostgresStore {
 
     async fn let_go(&self, duty: Duty) -> Result<(), StoreError> {
         self.db.pool.unit(|| duties::let_go(&self.db, duty)).await
+    }
+
+    fn presence(&self) -> Option<u64> {
+        self.db.presence.now(tokio::time::Instant::now())
     }
 
     async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {

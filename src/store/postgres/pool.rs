@@ -81,14 +81,17 @@ impl Pool {
         })
     }
 
-    /// Begins a transaction: each of its statements sees what is committed then.
+    /// Begins a transaction: each of its statements sees what is committed then. The server ends one in which nothing
+    /// happens, because whoever has fallen asleep in it may hold what all others wait for.
     pub(super) async fn begin(&self) -> Result<Transaction, Failure> {
-        self.begin_with("BEGIN").await
+        self.begin_with("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'").await
     }
 
     /// Begins a transaction that only reads, whose statements all see the same.
     pub(super) async fn begin_reading(&self) -> Result<Transaction, Failure> {
-        self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
+                     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+        self.begin_with(begin).await
     }
 
     async fn begin_with(&self, begin: &'static str) -> Result<Transaction, Failure> {

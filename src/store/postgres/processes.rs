@@ -16,30 +16,44 @@ use super::pool::Pool;
 
 /// How often a process says that it is there.
 const BEAT: Duration = Duration::from_secs(3);
+/// The longest that this takes. On a connection on which nothing comes any more it is tried again on another before the
+/// process seems to be gone.
+const BEAT_MAX: Duration = Duration::from_secs(3);
 /// How long a process may be silent before its claims are lost.
 pub(super) const SILENT_MAX: Duration = Duration::from_secs(10);
 /// How long a process that is gone is remembered, in milliseconds.
 const REMEMBERED_MS: i64 = 3_600_000;
 
-/// Says that this process is there.
+/// Says that this process is there, and hears whether it was there all the time before.
 pub(super) async fn beat(db: &Database, pool: &Pool) -> Result<(), Failure> {
+    // By the database's clock as well: this machine's may have stood still together with the process.
     let sql = format!(
-        "INSERT INTO processes (id, name, seen_at) VALUES ($1, $2, {NOW})
-         ON CONFLICT (id) DO UPDATE SET seen_at = EXCLUDED.seen_at"
+        "WITH before AS (SELECT seen_at FROM processes WHERE id = $1)
+         INSERT INTO processes (id, name, seen_at) VALUES ($1, $2, {NOW})
+         ON CONFLICT (id) DO UPDATE SET seen_at = EXCLUDED.seen_at
+         RETURNING coalesce((SELECT {NOW} - seen_at > $3 FROM before), true)"
     );
-    pool.connection().await?.execute(&sql, &[&db.process, &db.name]).await.map(drop)
+    let connection = pool.connection().await?;
+    let said = Instant::now();
+    let row = connection.query_opt(&sql, &[&db.process, &db.name, &silent_max_ms()]).await?;
+    let was_silent = row.map(|row| row.get(0)).transpose()?.unwrap_or(true);
+    db.presence.heard(said, Instant::now(), was_silent);
+    Ok(())
+}
+
+fn silent_max_ms() -> i64 {
+    i64::try_from(SILENT_MAX.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Makes what processes had claimed that are silent due at once. It stays marked as claimed, so that the next claim
 /// counts the attempt that was lost.
 pub(super) async fn recover(db: &Database, pool: &Pool) -> Result<u64, Failure> {
-    let silent = i64::try_from(SILENT_MAX.as_millis()).unwrap_or(i64::MAX);
     let sql = format!(
         "WITH forgotten AS (DELETE FROM processes WHERE seen_at < {NOW} - $2)
          UPDATE deliveries SET ready_at = 0 WHERE claimed AND ready_at > 0 AND NOT EXISTS (
              SELECT 1 FROM processes p WHERE p.id = claimed_by AND p.seen_at >= {NOW} - $1)"
     );
-    let lost = pool.connection().await?.execute(&sql, &[&silent, &REMEMBERED_MS]).await?;
+    let lost = pool.connection().await?.execute(&sql, &[&silent_max_ms(), &REMEMBERED_MS]).await?;
     if lost > 0 {
         tracing::warn!(deliveries = lost, "a process ended while attempts were under way");
         db.hint(&db.wakes.deliveries);
@@ -62,7 +76,7 @@ pub(super) async fn run(db: &Database, pool: &Pool, stop: &CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut witness = Witness::default();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(error) = pool.unit(|| beat(db, pool)).await {
+        if let Err(error) = pool.within(BEAT_MAX, || beat(db, pool)).await {
             tracing::warn!(error = %error, "could not say that this process is there");
             witness.was_away();
             continue;

@@ -160,6 +160,7 @@ pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite
             handler: request.handler.clone(),
             number: due.number,
             lease_until,
+            presence: 0,
             event: rows::event_at(connection, due.position)?,
         });
     }

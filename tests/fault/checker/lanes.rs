@@ -16,14 +16,23 @@ pub(super) fn order(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
     }
     for lane in lanes.values_mut() {
         lane.sort_by_key(|stored| stored.position);
-        for (at, stored) in lane.iter().enumerate() {
-            if let Some(late) = stored_too_late(seen, stored, &lane[at + 1..]) {
-                told.push(format!(
-                    "I4: {late} was acknowledged before {} was sent, and is stored behind it",
+        // Of those behind, the one that was acknowledged first.
+        let mut first: Option<(u64, &str)> = None;
+        let mut late = Vec::new();
+        for stored in lane.iter().rev() {
+            let sent_us = seen.first_sent_us(name(stored));
+            if let (Some((at_us, other)), Some(sent_us)) = (first, sent_us)
+                && at_us < sent_us
+            {
+                late.push(format!(
+                    "I4: {other} was acknowledged before {} was sent, and is stored behind it",
                     name(stored)
                 ));
             }
+            let own = seen.acknowledged.get(name(stored)).map(|at_us| (*at_us, name(stored)));
+            first = first.into_iter().chain(own).min();
         }
+        told.extend(late.into_iter().rev());
         for pair in lane.windows(2) {
             told.extend(too_soon(seen, handler, pair[0], pair[1]));
         }
@@ -32,13 +41,6 @@ pub(super) fn order(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
 
 fn name<'a>(stored: &Stored<'a>) -> &'a str {
     stored.id.unwrap_or_default()
-}
-
-/// One of those behind an event that was acknowledged before the event was first sent.
-fn stored_too_late<'a>(seen: &Seen<'a>, stored: &Stored<'_>, behind: &[&Stored<'a>]) -> Option<&'a str> {
-    let sent_us = seen.first_sent_us(name(stored))?;
-    let acknowledged_us = |other: &&&Stored<'a>| seen.acknowledged.get(name(other)).copied();
-    behind.iter().find(|other| acknowledged_us(other).is_some_and(|at_us| at_us < sent_us)).map(|other| name(other))
 }
 
 /// What is wrong between one and the next of a lane.
@@ -80,12 +82,23 @@ pub(super) fn times(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
     }
 }
 
-/// I7: an attempt beside which the next one began, in the same process, counts for nothing.
+/// I7: an attempt beside which the next one began counts for nothing. I8: whoever made the earlier one of two, by their
+/// numbers, had lost its claim when the later one began.
 pub(super) fn leases(seen: &Seen<'_>, handler: &str, told: &mut Vec<String>) {
     for stored in &seen.stored {
         let tries =
             seen.deliveries.get(&(handler, stored.position)).and_then(|rows| rows.first()).map(|row| &row.tries);
         for pair in seen.attempts(handler, name(stored)).windows(2) {
+            if pair[1].number < pair[0].number {
+                told.push(format!(
+                    "I8: {handler} got attempt {} of {} from replica {} after attempt {} from replica {}",
+                    pair[1].number,
+                    name(stored),
+                    pair[1].replica,
+                    pair[0].number,
+                    pair[0].replica
+                ));
+            }
             let superseded = pair[0].number != pair[1].number && seen.is_under_way(&pair[0], pair[1].began_us);
             let kept = tries.and_then(|tries| tries.iter().find(|one| one.number == pair[0].number));
             if superseded

@@ -1,6 +1,6 @@
 //! A history, sorted by what it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Delivery, Did, Entry, Record, Told};
 
@@ -23,8 +23,8 @@ pub(super) struct Seen<'a> {
     ids: BTreeMap<i64, &'a str>,
     /// How long an attempt may take.
     timeout_us: u64,
-    /// What was done to the process, in order.
-    did: Vec<(u64, Did)>,
+    /// What was done to which process, in order.
+    did: Vec<(u64, u32, Did)>,
 }
 
 /// A request.
@@ -56,6 +56,8 @@ pub(super) struct Stored<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
     pub(super) number: u32,
+    /// Which process made it.
+    pub(super) replica: u32,
     pub(super) began_us: u64,
     pub(super) ended: Option<(u64, Told)>,
 }
@@ -99,10 +101,10 @@ impl<'a> Seen<'a> {
             Record::Unanswered { request, took_ms } => {
                 self.over(*request, Over { at_us, took_ms: *took_ms, answer: None });
             }
-            Record::AttemptBegan { serial, handler, id, attempt } => {
+            Record::AttemptBegan { serial, handler, id, attempt, replica } => {
                 let attempts = self.attempts.entry(handler).or_default().entry(id).or_default();
                 self.serials.insert(*serial, (handler, id, attempts.len()));
-                attempts.push(Attempt { number: *attempt, began_us: at_us, ended: None });
+                attempts.push(Attempt { number: *attempt, replica: *replica, began_us: at_us, ended: None });
             }
             Record::AttemptEnded { serial, told } => {
                 if let Some((handler, id, nth)) = self.serials.get(serial)
@@ -111,7 +113,7 @@ impl<'a> Seen<'a> {
                     attempts[*nth].ended = Some((at_us, *told));
                 }
             }
-            Record::Process { did } => self.did.push((at_us, *did)),
+            Record::Process { replica, did } => self.did.push((at_us, *replica, *did)),
             Record::Stored { position, id, webhook_id } => {
                 self.ids.insert(*position, id.as_deref().unwrap_or_default());
                 self.stored.push(Stored { position: *position, id: id.as_deref(), webhook_id });
@@ -128,29 +130,47 @@ impl<'a> Seen<'a> {
         Some(request.id)
     }
 
-    /// Whether the process could not be expected to answer at some time between these two.
+    /// Whether a process could not be expected to answer at some time between these two.
     pub(super) fn was_away(&self, from_us: u64, to_us: u64) -> bool {
-        let moved = |did: &Did| matches!(did, Did::ClockMoved(_));
-        let before = self.did.iter().rev().find(|(at_us, did)| *at_us <= from_us && !moved(did));
-        let here = before.is_some_and(|(_, did)| matches!(did, Did::Started | Did::Resumed | Did::Relieved));
-        let during = self.did.iter().any(|(at_us, did)| (from_us..=to_us).contains(at_us) && !moved(did));
-        !here || during
+        let tells = |did: &Did| !matches!(did, Did::ClockMoved(_) | Did::CutOff | Did::StoreStopped);
+        let replicas: BTreeSet<u32> = self.did.iter().map(|(_, replica, _)| *replica).collect();
+        let mut away = replicas.iter().map(|replica| {
+            let mut own = self.did.iter().filter(|(_, of, did)| of == replica && tells(did));
+            let before = own.clone().rev().find(|(at_us, _, _)| *at_us <= from_us);
+            let here = before.is_some_and(|(_, _, did)| matches!(did, Did::Started | Did::Resumed | Did::Relieved));
+            !here || own.any(|(at_us, _, _)| (from_us..=to_us).contains(at_us))
+        });
+        replicas.is_empty() || away.any(|away| away)
     }
 
-    /// Whether something was done between these two times by which the process forgets, or its clock goes otherwise.
+    /// Whether something was done between these two times by which a process forgets, or its clock goes otherwise.
     pub(super) fn was_disturbed(&self, from_us: u64, to_us: u64) -> bool {
-        self.did.iter().any(|(at_us, did)| {
-            let disturbs =
-                matches!(did, Did::Killed | Did::ToldToStop | Did::Ended(_) | Did::Started | Did::ClockMoved(_));
+        self.did.iter().any(|(at_us, _, did)| {
+            let disturbs = !matches!(did, Did::Held | Did::Resumed | Did::Starved | Did::Relieved);
             disturbs && (from_us..=to_us).contains(at_us)
         })
     }
 
-    /// Whether at a time an attempt was under way in the same process.
+    /// Whether at a time an attempt was under way in the process that made it.
     pub(super) fn is_under_way(&self, attempt: &Attempt, at_us: u64) -> bool {
         let ended = |did: &Did| matches!(did, Did::Killed | Did::Ended(_));
-        let mut between = self.did.iter().filter(|(did_us, _)| (attempt.began_us..=at_us).contains(did_us));
-        attempt.is_under_way(at_us, self.timeout_us) && !between.any(|(_, did)| ended(did))
+        let mut own = self
+            .did
+            .iter()
+            .filter(|(did_us, replica, _)| *replica == attempt.replica && (attempt.began_us..=at_us).contains(did_us));
+        attempt.is_under_way(at_us, self.timeout_us) && !own.any(|(_, _, did)| ended(did))
+    }
+
+    /// How often what the far end had taken was taken again by it.
+    pub(super) fn taken_again(&self, handler: &str) -> usize {
+        let events = self.attempts.get(handler).into_iter().flat_map(BTreeMap::values);
+        events.map(|attempts| attempts.iter().filter_map(Attempt::taken_us).count().saturating_sub(1)).sum()
+    }
+
+    /// How many processes lost what they had under way, or could not keep what came of it.
+    pub(super) fn losses(&self) -> usize {
+        let loses = |did: &Did| matches!(did, Did::Killed | Did::CutOff | Did::StoreStopped);
+        self.did.iter().filter(|(_, _, did)| loses(did)).count()
     }
 
     /// The attempts at an event, as they began.

@@ -1,6 +1,6 @@
 //! The checker bites: a history in which nothing is wrong, and for each invariant one in which it does not hold.
 
-use super::{Rules, broken};
+use super::{Front, Rules, broken};
 use crate::history::{Delivery, Did, Entry, Record, Told, Try};
 
 /// A history; times are milliseconds.
@@ -14,7 +14,7 @@ impl Story {
     }
 
     fn did(self, at_ms: u64, did: Did) -> Story {
-        self.at(at_ms, Record::Process { did })
+        self.at(at_ms, Record::Process { replica: 0, did })
     }
 
     /// A request of an event of entity 1; the request has the number of the time.
@@ -34,7 +34,7 @@ impl Story {
     /// An attempt, which has the serial number of the time.
     fn began(self, at_ms: u64, id: &str, attempt: u32) -> Story {
         let (handler, id) = ("crm".to_owned(), id.to_owned());
-        self.at(at_ms, Record::AttemptBegan { serial: at_ms, handler, id, attempt })
+        self.at(at_ms, Record::AttemptBegan { serial: at_ms, handler, id, attempt, replica: 0 })
     }
 
     fn ended(self, began_ms: u64, at_ms: u64, told: Told) -> Story {
@@ -60,10 +60,17 @@ impl Story {
 
     #[track_caller]
     fn check(&self, settled: bool, expected: &[&str]) {
+        let handlers = vec!["crm".to_owned()];
+        let rules =
+            Rules { handlers, back_off_max_ms: 2000, timeout_ms: 1000, settled, concurrency: None, front: None };
+        self.holds_to(&rules, expected);
+    }
+
+    #[track_caller]
+    fn holds_to(&self, rules: &Rules, expected: &[&str]) {
         let mut history = self.0.clone();
         history.sort_by_key(|entry| entry.at_us);
-        let rules = Rules { handlers: vec!["crm".to_owned()], back_off_max_ms: 2000, timeout_ms: 1000, settled };
-        assert_eq!(broken(&history, &rules), expected);
+        assert_eq!(broken(&history, rules), expected);
     }
 
     /// As a run that was left to come to rest.
@@ -207,4 +214,37 @@ fn an_answer_that_is_late_or_wrong_or_missing_is_told() {
         nothing.clone().did(45, did).check(false, &[]);
     }
     nothing.did(45, Did::ClockMoved(1)).check(false, &["A: request 50 of c got no answer, and nothing had happened"]);
+}
+
+/// As several processes behind a proxy, each with one attempt at a time.
+fn of_several() -> Rules {
+    let front = Some(Front { adds_ms: 100, minds_for_ms: 1000 });
+    let handlers = vec!["crm".to_owned()];
+    Rules { handlers, back_off_max_ms: 2000, timeout_ms: 1000, settled: true, concurrency: Some(1), front }
+}
+
+#[test]
+fn i8_an_attempt_under_a_claim_that_was_lost_is_told() {
+    let stale = received().began(30, "a", 2).ended(30, 31, Told::Taken).began(35, "a", 1).ended(35, 36, Told::Failed);
+    let stale = stale.delivery(1, "delivered", None, &["lost", "delivered"]);
+    let stale = stale.began(40, "b", 1).ended(40, 41, Told::Taken).delivery(2, "delivered", None, &["delivered"]);
+    stale.is(&["I8: crm got attempt 1 of a from replica 0 after attempt 2 from replica 0"]);
+}
+
+#[test]
+fn r_what_is_taken_again_though_nothing_was_done_to_anybody_is_told() {
+    let again = good().began(50, "b", 2).ended(50, 51, Told::Taken);
+    again.holds_to(&of_several(), &["R: crm took 1 again, and at most 0 attempts were lost"]);
+    again.did(45, Did::CutOff).holds_to(&of_several(), &[]);
+}
+
+#[test]
+fn a_a_proxy_may_say_that_nobody_is_there_only_for_a_while_after_somebody_was_not() {
+    let gateway = |at_ms| {
+        let story = good().sent(at_ms, "c");
+        story.at(at_ms + 5, Record::Answered { request: at_ms, status: 502, errcode: None, took_ms: 5 })
+    };
+    gateway(500).holds_to(&of_several(), &[]);
+    gateway(5000).holds_to(&of_several(), &["A: request 5000 of c was answered 502 with errcode None"]);
+    gateway(500).is(&["A: request 500 of c was answered 502 with errcode None"]);
 }

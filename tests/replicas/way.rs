@@ -1,0 +1,128 @@
+//! A way to a server, on which connections can be cut, slowed down, held up and lost.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The most that is passed on at once.
+const CHUNK: usize = 16 << 10;
+
+/// A proxy before a server; copies are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) address: SocketAddr,
+    passing: Arc<Passing>,
+}
+
+#[derive(Debug)]
+struct Passing {
+    to: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_cut: bool,
+    /// Nothing that comes from the server is passed on.
+    is_held: bool,
+    /// How much later everything is passed on.
+    delay: Duration,
+    /// Connections before this one pass nothing on any more, either way.
+    lost_before: u64,
+    /// How many there were.
+    count: u64,
+    open: Vec<TcpStream>,
+}
+
+impl Way {
+    /// A way to a server, by its host and port.
+    pub(crate) fn to(server: &str) -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let passing = Passing { to: server.to_owned(), state: Mutex::default(), changed: Condvar::new() };
+        let way = Way { address: listener.local_addr().unwrap(), passing: Arc::new(passing) };
+        let passing = Arc::clone(&way.passing);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                passing.pass(stream);
+            }
+        });
+        way
+    }
+
+    /// Cuts every connection, and lets no other through until it is mended.
+    pub(crate) fn cut(&self) {
+        let mut state = self.passing.state();
+        state.is_cut = true;
+        for stream in state.open.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Passes nothing on that comes from the server, until it is mended.
+    pub(crate) fn hold(&self) {
+        self.passing.state().is_held = true;
+    }
+
+    /// Passes everything on later, until it is mended.
+    pub(crate) fn delay(&self, by: Duration) {
+        self.passing.state().delay = by;
+    }
+
+    /// Loses every connection: neither end hears anything more on it, not even that it is over. Others come through.
+    pub(crate) fn lose(&self) {
+        let mut state = self.passing.state();
+        state.lost_before = state.count;
+    }
+
+    /// Is as it was in the beginning. What was cut or lost stays so.
+    pub(crate) fn mend(&self) {
+        let mut state = self.passing.state();
+        (state.is_cut, state.is_held, state.delay) = (false, false, Duration::ZERO);
+        self.passing.changed.notify_all();
+    }
+}
+
+impl Passing {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass(self: &Arc<Self>, near: TcpStream) {
+        if self.state().is_cut {
+            return;
+        }
+        let Ok(far) = TcpStream::connect(&self.to) else { return };
+        let number = {
+            let mut state = self.state();
+            state.open.extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
+            state.count += 1;
+            state.count
+        };
+        let both = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        for (from, to, is_answer) in [(both.0, both.1, false), (far, near, true)] {
+            let _ = (from.set_nodelay(true), to.set_nodelay(true));
+            let passing = Arc::clone(self);
+            std::thread::spawn(move || passing.copy(number, from, to, is_answer));
+        }
+    }
+
+    /// Passes on what comes from one end until it comes no more.
+    fn copy(&self, number: u64, mut from: TcpStream, mut to: TcpStream, is_answer: bool) {
+        let mut chunk = vec![0; CHUNK];
+        while let Ok(read @ 1..) = from.read(&mut chunk) {
+            let state = self.state();
+            let state = self.changed.wait_while(state, |state| state.is_held && is_answer && !state.is_cut);
+            let (delay, is_lost) =
+                state.map_or((Duration::ZERO, false), |state| (state.delay, number <= state.lost_before));
+            std::thread::sleep(delay);
+            if !is_lost && to.write_all(&chunk[..read]).is_err() {
+                break;
+            }
+        }
+        if number > self.state().lost_before {
+            let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+        }
+    }
+}
