@@ -8,6 +8,7 @@ mod answer;
 mod bare;
 #[path = "../common/disk.rs"]
 mod disk;
+#[path = "../common/load.rs"]
 mod load;
 mod overload;
 #[path = "../common/process.rs"]

@@ -143,8 +143,9 @@ async fn measure(
     let server = running.pid();
     let idle_memory_kib = process::peak_memory_kib(server)?;
     let time = plan.seconds / ROUNDS;
-    let load = Load { address: running.public(), token: TOKEN, connections, warm_up: WARM_UP, time, server };
-    let mut loaded = load::run(load).await?;
+    let (addresses, servers) = (vec![running.public()], vec![server]);
+    let load = Load { addresses, token: TOKEN, connections, warm_up: WARM_UP, time, servers };
+    let mut loaded = load::run(&load).await?;
     let (lag, wrong) = drain(target, &running, loaded.acknowledged).await?;
     let peak_memory_kib = process::peak_memory_kib(server)?;
 

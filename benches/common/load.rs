@@ -21,16 +21,17 @@ use super::request::Request;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Load {
-    pub(crate) address: SocketAddr,
+    /// Where the connections go, by turns.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) token: &'static str,
     pub(crate) connections: usize,
     /// How long it goes on before anything is measured.
     pub(crate) warm_up: Duration,
     pub(crate) time: Duration,
-    /// The process whose time on the cores is measured.
-    pub(crate) server: u32,
+    /// The processes whose time on the cores is measured.
+    pub(crate) servers: Vec<u32>,
 }
 
 /// What came of it.
@@ -44,7 +45,7 @@ pub(crate) struct Loaded {
     pub(crate) took: Vec<u32>,
     /// Why a connection was given up.
     pub(crate) failures: Vec<String>,
-    /// The server's time on the cores within the measured time.
+    /// The servers' time on the cores within the measured time.
     pub(crate) server_cpu: Duration,
     /// This process's.
     pub(crate) own_cpu: Duration,
@@ -57,26 +58,25 @@ struct Times {
     end: Instant,
 }
 
-/// Loads a server. An answer that is none ends its connection, and is a failure.
-pub(crate) async fn run(load: Load) -> anyhow::Result<Loaded> {
-    let request = Request::new(load.address, load.token)?;
+/// Loads servers. An answer that is none ends its connection, and is a failure.
+pub(crate) async fn run(load: &Load) -> anyhow::Result<Loaded> {
     let mut streams = Vec::new();
-    for _ in 0..load.connections {
-        let stream = TcpStream::connect(load.address).await?;
+    for address in load.addresses.iter().copied().cycle().take(load.connections) {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        streams.push(stream);
+        streams.push((stream, Request::new(address, load.token)?));
     }
     let start = Instant::now() + load.warm_up;
     let times = Arc::new(Times { start, end: start + load.time });
     let numbers = Arc::new(AtomicU64::new(1));
     let mut tasks = JoinSet::new();
-    for stream in streams {
-        tasks.spawn(connection(stream, request.clone(), Arc::clone(&numbers), Arc::clone(&times)));
+    for (stream, request) in streams {
+        tasks.spawn(connection(stream, request, Arc::clone(&numbers), Arc::clone(&times)));
     }
     sleep_until(times.start).await;
-    let before = Cores::now(load.server)?;
+    let before = Cores::now(&load.servers)?;
     sleep_until(times.end).await;
-    let after = Cores::now(load.server)?;
+    let after = Cores::now(&load.servers)?;
     let mut loaded = Loaded {
         server_cpu: after.server - before.server,
         own_cpu: after.own - before.own,
@@ -101,8 +101,9 @@ struct Cores {
 }
 
 impl Cores {
-    fn now(server: u32) -> anyhow::Result<Cores> {
-        let (server, own) = (process::cpu_time(server)?, process::cpu_time(std::process::id())?);
+    fn now(servers: &[u32]) -> anyhow::Result<Cores> {
+        let server = servers.iter().map(|server| process::cpu_time(*server)).sum::<anyhow::Result<Duration>>()?;
+        let own = process::cpu_time(std::process::id())?;
         Ok(Cores { server, own, others: process::busy_time()?.saturating_sub(server + own) })
     }
 }

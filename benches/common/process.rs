@@ -16,12 +16,25 @@ pub(crate) fn peak_memory_kib(pid: u32) -> anyhow::Result<u64> {
 
 /// The time that it had on a core, in user mode and in the kernel.
 pub(crate) fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    Ok(of_ticks(fields(pid, [11, 12])?))
+}
+
+/// Ticks as a time, all together.
+pub(crate) fn of_ticks<const N: usize>(ticks: [u64; N]) -> Duration {
+    Duration::from_millis(ticks.iter().sum::<u64>() * 1000 / TICKS)
+}
+
+/// Numbers out of `/proc/PID/stat`, by their places after the name, from 0.
+pub(crate) fn fields<const N: usize>(pid: u32, places: [usize; N]) -> anyhow::Result<[u64; N]> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, in brackets, may have spaces in it.
     let (_, after_name) = stat.rsplit_once(") ").context("no name")?;
     let fields: Vec<&str> = after_name.split(' ').collect();
-    let ticks = |field: usize| -> anyhow::Result<u64> { Ok(fields.get(field).context("too short")?.parse()?) };
-    Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
+    let mut numbers = [0; N];
+    for (number, place) in numbers.iter_mut().zip(places) {
+        *number = fields.get(place).context("too short")?.parse()?;
+    }
+    Ok(numbers)
 }
 
 /// The time that all cores together were not idle, with what the host took for other machines.
@@ -31,5 +44,5 @@ pub(crate) fn busy_time() -> anyhow::Result<Duration> {
     let [user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen] = fields[..] else {
         anyhow::bail!("/proc/stat is too short");
     };
-    Ok(Duration::from_millis((user + nice + system + interrupts + soft_interrupts + stolen) * 1000 / TICKS))
+    Ok(of_ticks([user, nice, system, interrupts, soft_interrupts, stolen]))
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub(crate) struct Running {
     child: Child,
     /// Where requests go.
-    pub(crate) public: SocketAddr,
+    public: Option<SocketAddr>,
     /// How long it took until it received.
     pub(crate) started: Duration,
 }
@@ -23,16 +23,20 @@ impl Running {
     /// Starts it on the store of a folder, and waits until it receives. `more` is the rest of the configuration: what
     /// belongs into `[store]`, and tables.
     pub(crate) fn start(folder: &Path, token: &str, more: &str) -> anyhow::Result<Running> {
+        Running::start_on(&format!("sqlite:{}/workhook.db", folder.display()), "all", folder, token, more)
+    }
+
+    /// Starts it on a store and in a role, with its configuration in a folder, and waits until it is there.
+    pub(crate) fn start_on(store: &str, role: &str, folder: &Path, token: &str, more: &str) -> anyhow::Result<Running> {
         let file = folder.join("workhook.toml");
         let text = format!(
             "[ingest]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[[webhook]]\nname = \"product\"\n\
-             tokens = [\"{token}\"]\n[store]\nurl = \"sqlite:{}/workhook.db\"\n{more}",
-            folder.display()
+             tokens = [\"{token}\"]\n[store]\nurl = \"{store}\"\n{more}"
         );
         std::fs::write(&file, text)?;
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_workhook"))
-            .args(["serve", "--config"])
+            .args(["serve", "--role", role, "--config"])
             .arg(file)
             .env_clear()
             .stdout(Stdio::null())
@@ -43,14 +47,19 @@ impl Running {
             let mut line = String::new();
             ensure!(log.read_line(&mut line)? > 0, "it ended before it was there");
             let said: serde_json::Value = serde_json::from_str(&line)?;
-            if said["message"] == "receiving" {
-                break said["public"].as_str().context("an address")?.parse()?;
+            if said["role"] == role {
+                break said["public"].as_str().map(str::parse).transpose()?;
             }
         };
         let started = began.elapsed();
         // What it says further on is read, so that it never waits for a reader.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Ok(Running { child, public, started })
+    }
+
+    /// Where requests go, where the role takes any.
+    pub(crate) fn public(&self) -> anyhow::Result<SocketAddr> {
+        self.public.context("it takes no requests")
     }
 
     /// The number of its process.

@@ -7,6 +7,7 @@
 #[path = "../common/answer.rs"]
 #[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
 mod answer;
+mod bare;
 #[path = "../common/open_loop.rs"]
 #[expect(dead_code, reason = "how long acknowledgements take is measured elsewhere")]
 mod open_loop;
@@ -24,19 +25,17 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Parser;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use workhook::clock::Clock;
-use workhook::contract::Brand;
-use workhook::sender::Fixture;
 use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
+use self::bare::{a_second, bare_loop};
 use self::open_loop::{millis, per_mille};
 use self::program::Running;
 use self::receiver::Receiver;
@@ -87,7 +86,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let running = start(folder.path(), receiver.address, CONCURRENCIES[0])?;
     let numbers = Arc::new(AtomicU64::new(1));
     let first = receiver.count();
-    let sent = open_loop::run(running.public, seed::TOKEN, arguments.rate, arguments.seconds, &numbers).await?;
+    let sent = open_loop::run(running.public()?, seed::TOKEN, arguments.rate, arguments.seconds, &numbers).await?;
     receiver.wait_for(first + sent.len() as u64, PATIENCE).await?;
     let arrived: HashMap<u64, Instant> = receiver.arrivals();
     let mut took = Vec::new();
@@ -110,30 +109,6 @@ fn start(folder: &Path, to: SocketAddr, concurrency: usize) -> anyhow::Result<Ru
     Running::start(folder, seed::TOKEN, &more)
 }
 
-/// How many a second the client does by itself.
-async fn bare_loop(receiver: &Receiver, events: u64, concurrency: usize) -> anyhow::Result<f64> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let body = Fixture::find(Brand::Leiga, "Issue.Update")?.body;
-    let (left, url) = (Arc::new(AtomicU64::new(events)), format!("http://{}/", receiver.address));
-    let began = Instant::now();
-    let mut tasks = JoinSet::new();
-    for _ in 0..concurrency {
-        let (client, left, url) = (client.clone(), Arc::clone(&left), url.clone());
-        tasks.spawn(async move {
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-                let answer = client.post(&url).header("content-type", "application/json").body(body).send().await?;
-                ensure!(answer.status().is_success(), "the receiver said {}", answer.status());
-                answer.bytes().await?;
-            }
-            Ok(())
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
-    Ok(a_second(events, began.elapsed()))
-}
-
 /// How many a second of so many that are stored already reach the handler.
 async fn backlog(receiver: &Receiver, events: u64, concurrency: usize) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -151,9 +126,4 @@ async fn backlog(receiver: &Receiver, events: u64, concurrency: usize) -> anyhow
     let (began, done) = (Instant::now(), receiver.count() - first);
     receiver.wait_for(first + events, PATIENCE).await?;
     Ok(a_second(events - done, began.elapsed()))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a count of seconds' worth")]
-fn a_second(count: u64, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64()
 }

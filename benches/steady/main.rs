@@ -110,7 +110,8 @@ async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) 
     drop(store);
     let running = Running::start(folder, seed::TOKEN, &more)?;
     let (started, numbers) = (running.started, Arc::new(AtomicU64::new(before + 1)));
-    let acknowledged = open_loop::run(running.public, seed::TOKEN, arguments.rate, arguments.seconds, &numbers).await?;
+    let acknowledged =
+        open_loop::run(running.public()?, seed::TOKEN, arguments.rate, arguments.seconds, &numbers).await?;
     let memory = process::peak_memory_kib(running.pid())?;
     drop(running);
     // The events of now are never old enough: what is missing went by its age.

@@ -13,7 +13,7 @@ use crate::wait::{patiently, until};
 use crate::world::{PATIENT, World};
 
 /// How long before a delivery is due its process hears nothing any more.
-const BEFORE_DUE_MS: i64 = 150;
+const BEFORE_DUE_MS: i64 = 300;
 /// The longest that a process may be silent, and a little.
 const SILENT_MS: i64 = 10_050;
 
@@ -97,7 +97,7 @@ fn a_replica_that_was_asleep_between_a_claim_and_the_attempt_does_not_make_it() 
     drop(opened);
     other.process().settled();
     assert_eq!(began(&world, 0, 2), 0, "what it had claimed was no longer its own");
-    (sleeper.kill(), other.kill());
+    [&mut sleeper, &mut other].into_iter().for_each(Replica::kill);
     world.check(&world.rules());
 }
 
@@ -123,7 +123,7 @@ fn the_results_of_a_replica_that_was_asleep_are_refused_and_it_counts_them() {
     let said = || sleeper.process().log().iter().any(|line| line.contains("a result was refused")).then_some(());
     until("it says so", said);
     other.process().settled();
-    (sleeper.kill(), other.kill());
+    [&mut sleeper, &mut other].into_iter().for_each(Replica::kill);
     world.check(&crate::checker::Rules { timeout_ms: 60_000, ..world.rules() });
 }
 
@@ -163,7 +163,7 @@ fn a_replica_that_falls_asleep_in_a_transaction_holds_up_nobody() {
     sleeper.way.mend();
     sleeper.process().resume();
     other.process().settled();
-    (sleeper.kill(), other.kill());
+    [&mut sleeper, &mut other].into_iter().for_each(Replica::kill);
     world.check(&world.rules());
 }
 

@@ -38,9 +38,13 @@ enum Fault {
     Crash(u64, Option<usize>),
 }
 
-/// The faults, each with how long nothing is done before it. The server crashes twice.
+/// The faults, each with how long nothing is done before it. The server crashes twice, and each process is killed as often
+/// as the others, and once at least.
 fn plan(random: &mut fastrand::Rng, seconds: u64) -> Vec<(u64, Fault)> {
     let (mut at, mut crashes, mut plan) = (0, 0, Vec::new());
+    let mut order: Vec<usize> = (0..COUNT).collect();
+    random.shuffle(&mut order);
+    let mut turns = order.iter().copied().cycle();
     while at < seconds * 1000 {
         let (pause, replica) = (random.u64(500..3000), random.usize(..COUNT));
         let (fault, takes) = if at >= (crashes + 1) * seconds * 1000 / 3 && crashes < 2 {
@@ -49,17 +53,19 @@ fn plan(random: &mut fastrand::Rng, seconds: u64) -> Vec<(u64, Fault)> {
             (Fault::Crash(away, random.bool().then_some(replica)), away + 1000)
         } else {
             match random.u8(..10) {
-                0..5 => (Fault::Kill(replica), 1000),
+                0..6 => (Fault::Kill(turns.next().unwrap_or(replica)), 1000),
                 // Now and then for so long that others take it for gone.
-                5 => (Fault::Cut(replica, 12_000), 12_000),
-                6 => (Fault::Cut(replica, random.u64(0..2000)), 1000),
-                7 => (Fault::Lose(replica), 0),
+                6 => (Fault::Cut(replica, 12_000), 12_000),
+                7 => (Fault::Cut(replica, random.u64(0..2000)), 1000),
+                8 => (Fault::Lose(replica), 0),
                 _ => (Fault::Delay(replica, random.u64(10..200), 2000), 2000),
             }
         };
         at += pause + takes;
         plan.push((pause, fault));
     }
+    let kills = plan.iter().filter(|(_, fault)| matches!(fault, Fault::Kill(_))).count();
+    plan.extend(order.iter().skip(kills).map(|which| (500, Fault::Kill(*which))));
     plan
 }
 

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-pub(super) use self::copied::write_generation;
+pub(super) use self::copied::{HASHES, NewKey, newest, write_generation};
 use self::filter::{Filter, Hash};
 use self::tidy::Work;
 use crate::contract::{Key, Lifetime};
