@@ -68,7 +68,7 @@ fn out_of_memory_it_says_no_or_ends_and_loses_nothing_that_it_acknowledged() {
     senders.stop();
     world.history.process(Did::Starved);
     let left = process.limit_memory(MEMORY_LEFT_KIB);
-    world.load = Load { senders: 8, pause_ms: 1, ballast: 2 << 20 };
+    world.load = Load { senders: 8, pause_ms: 1, ballast: 2 << 20, ..world.load };
     let senders = world.senders();
     world.pause(1500, 2000);
     senders.stop();

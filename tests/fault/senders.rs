@@ -26,6 +26,8 @@ static REQUESTS: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) senders: u64,
+    /// The number of the first: each has issues of its own.
+    pub(crate) first: u64,
     /// The longest pause between two requests of one sender, in milliseconds.
     pub(crate) pause_ms: u64,
     /// How many bytes a body has beside what it must have.
@@ -34,7 +36,7 @@ pub(crate) struct Load {
 
 impl Default for Load {
     fn default() -> Load {
-        Load { senders: 6, pause_ms: 6, ballast: 0 }
+        Load { senders: 6, first: 0, pause_ms: 6, ballast: 0 }
     }
 }
 
@@ -70,7 +72,7 @@ impl Senders {
     /// Starts them. `round` tells apart those that come one after another.
     pub(crate) fn start(history: &History, address: &Address, load: Load, seed: u64, round: u64) -> Senders {
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..load.senders).map(|number| {
+        let threads = (load.first..load.first + load.senders).map(|number| {
             let mut sender = Sender::new(history, address, load, seed.wrapping_add(round << 16), number);
             let stop = Arc::clone(&stop);
             std::thread::spawn(move || {
