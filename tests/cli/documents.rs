@@ -16,8 +16,8 @@ use workhook::admin::api::wire;
 use crate::support::place::ended;
 use crate::support::{Echo, Place, Service, subcommands};
 
-/// Those that no example can show: the service that the examples are run against.
-const NO_EXAMPLE: &[&str] = &["serve"];
+/// Those that no example can show: the service that the examples are run against, and what is done while none runs.
+const NO_EXAMPLE: &[&str] = &["serve", "store copy"];
 
 /// A command of an example, with what it prints.
 #[derive(Debug, PartialEq)]

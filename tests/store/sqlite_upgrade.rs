@@ -8,7 +8,7 @@ use refinery::{Migration, Runner};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use workhook::model::{DeliveryId, DeliveryState, Ended, EventFilter, EventOutcome, NextStep, Position};
-use workhook::store::{EventQuery, RejectedQuery, Settled, Store};
+use workhook::store::{Appended, EventQuery, RejectedQuery, Settled, Store};
 use workhook::wake::Wakes;
 
 use crate::bench::{ALL, Bench, Fixture, LEASE, at, positions};
@@ -169,4 +169,46 @@ async fn a_database_of_the_first_version_goes_on_where_it_was() {
     assert_eq!(bench.store.counts().await.unwrap().uncatalogued, 0);
     bench.assert_tallies().await;
     bench.store.close().await;
+}
+
+/// Puts the newest keys back to where the fourth version had them, a row for each.
+fn as_the_fourth_version_had_it(database: PathBuf) {
+    let connection = Connection::open(database).unwrap();
+    let fourth = include_str!("../../src/store/sqlite/migrations/V4__key_generations.sql");
+    let (_, table) = fourth.split_once("CREATE TABLE new_keys").unwrap();
+    let (columns, _) = table.split_once(';').unwrap();
+    connection.execute_batch(&format!("CREATE TABLE new_keys{columns}")).unwrap();
+    for (daily, from) in [(true, "daily_keys"), (false, "lasting_keys")] {
+        let mut rows = connection.prepare(&format!("SELECT keys FROM {from} ORDER BY number")).unwrap();
+        let rows: Vec<Vec<u8>> = rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        for (number, key) in (1_i64..).zip(rows.concat().chunks(32)) {
+            let number_at = |at: usize| i64::from_be_bytes(key[at..at + 8].try_into().unwrap());
+            let values = rusqlite::params![daily, number, &key[..16], number_at(16), number_at(24)];
+            connection.execute("INSERT INTO new_keys VALUES (?1, ?2, ?3, ?4, ?5)", values).unwrap();
+        }
+        connection.execute_batch(&format!("DROP TABLE {from}")).unwrap();
+    }
+    connection.execute_batch("DROP TABLE copying; DELETE FROM refinery_schema_history WHERE version > 4").unwrap();
+}
+
+#[tokio::test]
+async fn what_the_fourth_version_knew_repetitions_by_is_known_still() {
+    let (wakes, mut fixture) = (Wakes::default(), SqliteFixture::fresh());
+    let store = fixture.open(&wakes).await;
+    let requests: Vec<Request> = (0..3).map(|n| Request::new().id(&format!("known-{n}"))).collect();
+    for request in &requests {
+        assert!(matches!(store.append(request.accepted()).await.unwrap(), Appended::Stored { .. }));
+    }
+    store.close().await;
+    as_the_fourth_version_had_it(fixture.database());
+    let store = fixture.open(&wakes).await;
+    for (n, request) in requests.iter().enumerate() {
+        let by_body = request.clone().id(&format!("another-{n}")).retry(1);
+        for request in [request, &by_body] {
+            let again = store.append(request.accepted()).await.unwrap();
+            assert!(matches!(again, Appended::Duplicate { id: Some(_), conflict: false }), "{again:?}");
+        }
+    }
+    assert!(matches!(store.append(Request::new().id("new").accepted()).await.unwrap(), Appended::Stored { .. }));
+    store.close().await;
 }

@@ -40,6 +40,7 @@ const SMALL: &[&str] = &[
     "tallies",
     "totals",
     "handlers",
+    "rates",
     "marks",
     "rejected",
     "refusals",

@@ -29,31 +29,25 @@ pub(super) fn append(
     if keys.match_body
         && let Some(position) = known.find(connection, &keys.body, Lifetime::Day, now)?
     {
-        remember_identity(connection, known, accepted, position, remember_ms)?;
+        remember_identity(known, accepted, position, remember_ms);
         return duplicate(connection, position, accepted, true);
     }
     let id = EventId::new(accepted.received_at());
     insert(connection, id, accepted)?;
     let position = Position(connection.last_insert_rowid());
-    remember_identity(connection, known, accepted, position, remember_ms)?;
-    known.remember(connection, &keys.body, Lifetime::Day, Known { position, expires_at: now + DAY_MS })?;
+    remember_identity(known, accepted, position, remember_ms);
+    known.remember(&keys.body, Lifetime::Day, Known { position, expires_at: now + DAY_MS });
     Ok(Appended::Stored { id, position })
 }
 
-fn remember_identity(
-    connection: &Connection,
-    known: &mut Keys,
-    accepted: &Accepted,
-    position: Position,
-    remember_ms: i64,
-) -> rusqlite::Result<()> {
-    let Some((key, lifetime)) = accepted.keys().identity else { return Ok(()) };
+fn remember_identity(known: &mut Keys, accepted: &Accepted, position: Position, remember_ms: i64) {
+    let Some((key, lifetime)) = accepted.keys().identity else { return };
     let lives_ms = match lifetime {
         Lifetime::Day => DAY_MS,
         Lifetime::Retention => remember_ms,
     };
     let expires_at = accepted.received_at().as_millisecond() + lives_ms;
-    known.remember(connection, &key, lifetime, Known { position, expires_at })
+    known.remember(&key, lifetime, Known { position, expires_at });
 }
 
 fn insert(connection: &Connection, id: EventId, accepted: &Accepted) -> rusqlite::Result<()> {

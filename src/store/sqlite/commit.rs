@@ -86,6 +86,7 @@ impl Committer {
                 self.one_by_one(keys, requests, units)?
             }
         };
+        keys.write(&self.connection)?;
         self.execute("COMMIT")?;
         Ok(written)
     }

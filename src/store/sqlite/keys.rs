@@ -1,11 +1,11 @@
 //! What repetitions are known by: a key for each occurrence and one for each body, for as long as each is remembered.
 //!
 //! Keys are hashes. In a table in their order each would be on a page of its own, which a commit would have to write.
-//! So the newest lie as they came, and in memory, sorted, to be looked up. When they are many they become a generation:
+//! So the newest lie as they came, those of one commit in one row, and in memory, sorted, to be looked up. When they are many they become a generation:
 //! a table's worth that is written once, in order, with a filter in memory that tells most keys that are not in it.
 //!
 //! What always holds: memory has what the tables have, of this transaction and those before it: what a transaction that
-//! is undone remembered is undone here too. So it is the commit that decides whether there was a key, as ruling 7 asks.
+//! is undone remembered is undone here too, and what is remembered is written before the transaction ends. So it is the commit that decides whether there was a key, as ruling 7 asks.
 
 mod copied;
 mod filter;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-pub(super) use self::copied::write_generation;
+pub(super) use self::copied::{HASHES, NewKey, newest, write_generation};
 use self::filter::{Filter, Hash};
 use self::tidy::Work;
 use crate::contract::{Key, Lifetime};
@@ -46,8 +46,10 @@ pub(super) struct Keys {
 struct Newest {
     is_daily: bool,
     keys: BTreeMap<Hash, Known>,
-    /// The number of the next row.
+    /// The number of the next key.
     next: i64,
+    /// Those that are not written yet, as a row has them.
+    unwritten: Vec<u8>,
     /// When the last of them is over.
     expires_at: i64,
 }
@@ -65,7 +67,7 @@ struct Generation {
     filter: Option<Filter>,
 }
 
-/// What a key stood for before it was remembered, and the number that its row took.
+/// What a key stood for before it was remembered, and the number that it took.
 #[derive(Debug)]
 struct Undo {
     is_daily: bool,
@@ -103,16 +105,16 @@ impl Keys {
         lifetime: Lifetime,
         now: i64,
     ) -> rusqlite::Result<Option<Position>> {
-        let (hash, is_daily) = (key.as_bytes(), is_daily(lifetime));
-        let moving = || self.work.as_ref().and_then(|work| work.moving(is_daily)).and_then(|keys| keys.get(hash));
-        let known = match self.newest(is_daily).keys.get(hash).or_else(moving) {
+        let (hash, is_daily) = (Hash::from_be_bytes(*key.as_bytes()), is_daily(lifetime));
+        let moving = || self.work.as_ref().and_then(|work| work.moving(is_daily)).and_then(|keys| keys.get(&hash));
+        let known = match self.newest(is_daily).keys.get(&hash).or_else(moving) {
             Some(known) => Some(*known),
             None => self.find_old(connection, hash, is_daily)?,
         };
         Ok(known.filter(|known| known.expires_at > now).map(|known| known.position))
     }
 
-    fn find_old(&self, connection: &Connection, hash: &Hash, is_daily: bool) -> rusqlite::Result<Option<Known>> {
+    fn find_old(&self, connection: &Connection, hash: Hash, is_daily: bool) -> rusqlite::Result<Option<Known>> {
         for generation in self.generations.iter().rev() {
             let may_have = generation.is_daily.is_none_or(|of| of == is_daily)
                 && generation.filter.as_ref().is_none_or(|filter| filter.may_have(hash));
@@ -121,7 +123,7 @@ impl Keys {
             }
             let known = connection
                 .prepare_cached("SELECT position, expires_at FROM old_keys WHERE generation = ?1 AND hash = ?2")?
-                .query_row(params![generation.number, hash], known)
+                .query_row(params![generation.number, hash.to_be_bytes()], known)
                 .optional()?;
             if known.is_some() {
                 return Ok(known);
@@ -131,24 +133,27 @@ impl Keys {
     }
 
     /// Has a key stand for an event from now on.
-    pub(super) fn remember(
-        &mut self,
-        connection: &Connection,
-        key: &Key,
-        lifetime: Lifetime,
-        known: Known,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn remember(&mut self, key: &Key, lifetime: Lifetime, known: Known) {
         let is_daily = is_daily(lifetime);
         let newest = if is_daily { &mut self.daily } else { &mut self.lasting };
-        let (hash, number) = (*key.as_bytes(), newest.next);
-        connection
-            .prepare_cached(
-                "INSERT INTO new_keys (daily, number, hash, position, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![is_daily, number, hash, known.position.0, known.expires_at])?;
+        let (hash, number) = (Hash::from_be_bytes(*key.as_bytes()), newest.next);
         newest.next += 1;
+        newest.unwritten.extend(to_bytes(hash, known));
         let before = newest.put(hash, known);
         self.undo.push(Undo { is_daily, hash, before, number });
+    }
+
+    /// Writes what this transaction remembered.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for newest in [&self.daily, &self.lasting] {
+            if !newest.unwritten.is_empty() {
+                let insert = match newest.is_daily {
+                    true => "INSERT INTO daily_keys (number, keys) VALUES (?1, ?2)",
+                    false => "INSERT INTO lasting_keys (number, keys) VALUES (?1, ?2)",
+                };
+                connection.prepare_cached(insert)?.execute(params![newest.next - 1, newest.unwritten])?;
+            }
+        }
         Ok(())
     }
 
@@ -162,6 +167,7 @@ impl Keys {
         for Undo { is_daily, hash, before, number } in self.undo.drain(mark.0..).rev() {
             let newest = if is_daily { &mut self.daily } else { &mut self.lasting };
             newest.next = number;
+            newest.unwritten.truncate(newest.unwritten.len() - KEY_BYTES);
             match before {
                 Some(known) => newest.keys.insert(hash, known),
                 None => newest.keys.remove(&hash),
@@ -172,6 +178,8 @@ impl Keys {
     /// What was remembered is committed.
     pub(super) fn committed(&mut self) {
         self.undo.clear();
+        self.daily.unwritten.clear();
+        self.lasting.unwritten.clear();
     }
 
     fn newest(&self, is_daily: bool) -> &Newest {
@@ -188,18 +196,21 @@ impl Newest {
     ) -> rusqlite::Result<(Newest, Option<Work>)> {
         let same = generations.iter().filter(|generation| generation.is_daily == Some(is_daily));
         let through = same.map(|generation| generation.through).max().unwrap_or(0);
-        let mut newest = Newest { is_daily, keys: BTreeMap::new(), next: through + 1, expires_at: i64::MIN };
-        let mut rows = connection.prepare(
-            "SELECT position, expires_at, hash, number FROM new_keys WHERE daily = ?1 AND number > ?2 ORDER BY number",
-        )?;
-        let mut rows = rows.query(params![is_daily, through])?;
+        let next = through + 1;
+        let mut newest = Newest { is_daily, keys: BTreeMap::new(), next, unwritten: Vec::new(), expires_at: i64::MIN };
+        let table = table(is_daily);
+        let mut rows =
+            connection.prepare(&format!("SELECT keys, number FROM {table} WHERE number > ?1 ORDER BY number"))?;
+        let mut rows = rows.query([through])?;
         while let Some(row) = rows.next()? {
-            newest.put(row.get(2)?, known(row)?);
-            newest.next = row.get::<_, i64>(3)? + 1;
+            for (hash, known) in row.get_ref(0)?.as_blob()?.chunks_exact(KEY_BYTES).filter_map(from_bytes) {
+                newest.put(hash, known);
+            }
+            newest.next = row.get::<_, i64>(1)? + 1;
         }
         let left: bool = connection
-            .prepare("SELECT EXISTS (SELECT 1 FROM new_keys WHERE daily = ?1 AND number <= ?2)")?
-            .query_row(params![is_daily, through], |row| row.get(0))?;
+            .prepare(&format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE number <= ?1)"))?
+            .query_row([through], |row| row.get(0))?;
         Ok((newest, left.then_some(Work::Clearing { is_daily, through })))
     }
 
@@ -208,6 +219,28 @@ impl Newest {
         self.expires_at = self.expires_at.max(known.expires_at);
         self.keys.insert(hash, known)
     }
+}
+
+/// Where the newest lie.
+fn table(is_daily: bool) -> &'static str {
+    if is_daily { "daily_keys" } else { "lasting_keys" }
+}
+
+/// How many bytes a key has in a row.
+const KEY_BYTES: usize = 32;
+
+/// A key with what it stands for, as a row has it.
+fn to_bytes(hash: Hash, known: Known) -> impl Iterator<Item = u8> {
+    let (position, expires_at) = (known.position.0.to_be_bytes(), known.expires_at.to_be_bytes());
+    hash.to_be_bytes().into_iter().chain(position).chain(expires_at)
+}
+
+fn from_bytes(bytes: &[u8]) -> Option<(Hash, Known)> {
+    let (hash, known) = bytes.split_first_chunk()?;
+    let (position, expires_at) = known.split_first_chunk()?;
+    let expires_at = i64::from_be_bytes(*expires_at.first_chunk()?);
+    let known = Known { position: Position(i64::from_be_bytes(*position)), expires_at };
+    Some((Hash::from_be_bytes(*hash), known))
 }
 
 fn is_daily(lifetime: Lifetime) -> bool {

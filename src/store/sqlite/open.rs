@@ -217,7 +217,7 @@ mod tests {
         connection
             .execute_batch("INSERT INTO refinery_schema_history VALUES (99, 'later', '2099-01-01T00:00:00Z', '0')")
             .unwrap();
-        assert!(matches!(open(&config), Err(OpenError::NewerSchema { found: 99, known: 5, .. })));
+        assert!(matches!(open(&config), Err(OpenError::NewerSchema { found: 99, known: 6, .. })));
         connection.execute_batch("PRAGMA application_id = 7").unwrap();
         assert!(matches!(open(&config), Err(OpenError::NotOurs { .. })));
     }

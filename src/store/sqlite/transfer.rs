@@ -85,8 +85,7 @@ impl Transfer for SqliteStore {
 
 fn count(connection: &Connection, table: &Table) -> rusqlite::Result<u64> {
     let rows = match *table {
-        // One that is being moved is in both.
-        KEYS => "(SELECT hash FROM old_keys UNION SELECT hash FROM new_keys)",
+        KEYS => super::keys::HASHES,
         _ => table.name,
     };
     connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0).map(rows::count))

@@ -29,6 +29,7 @@ const TABLES: &[&str] = &[
     "tallies",
     "totals",
     "handlers",
+    "rates",
     "replays",
     "terms",
     "rejected",
@@ -37,6 +38,7 @@ const TABLES: &[&str] = &[
     "duties",
     "processes",
     "marks",
+    "copying",
 ];
 
 /// How many events are looked at that are not counted yet; for more they are taken to be as large as these.

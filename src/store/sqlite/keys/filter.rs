@@ -9,7 +9,7 @@ const BITS_PER_KEY: usize = 12;
 const SET: u32 = 7;
 
 /// What a key is known by here.
-pub(in super::super) type Hash = [u8; 16];
+pub(in super::super) type Hash = u128;
 
 /// Which keys there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Filter {
         let blocks = (keys.len() * BITS_PER_KEY).div_ceil(WORDS * 64).max(1);
         let mut filter = Filter { blocks: vec![[0; WORDS]; blocks] };
         for key in keys {
-            let (block, bits) = filter.place(key);
+            let (block, bits) = filter.place(*key);
             for (word, bit) in bits {
                 filter.blocks[block][word] |= bit;
             }
@@ -32,17 +32,16 @@ impl Filter {
     }
 
     /// Whether it may be among them; where this is false it is not.
-    pub(super) fn may_have(&self, key: &Hash) -> bool {
+    pub(super) fn may_have(&self, key: Hash) -> bool {
         let (block, mut bits) = self.place(key);
         bits.all(|(word, bit)| self.blocks[block][word] & bit != 0)
     }
 
     /// The block of a key, and the bits in there, each by its word.
-    fn place(&self, key: &Hash) -> (usize, impl Iterator<Item = (usize, u64)> + use<>) {
-        let half = |at: usize| key[at..at + 8].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        let (which, bits) = (half(0), half(8));
-        // The first half as a share of the blocks.
-        let block = (u128::from(which) * self.blocks.len() as u128) >> 64;
+    fn place(&self, key: Hash) -> (usize, impl Iterator<Item = (usize, u64)> + use<>) {
+        // The first half as a share of the blocks; the other one says which bits.
+        let block = ((key >> 64) * self.blocks.len() as u128) >> 64;
+        let bits = key & u128::from(u64::MAX);
         let bit = move |index: u32| {
             let bit = usize::try_from((bits >> (9 * index)) & 511).unwrap_or(0);
             (bit / 64, 1 << (bit % 64))
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     fn keys(range: std::ops::Range<u32>) -> Vec<Hash> {
-        let hash = |n: u32| Sha256::digest(n.to_le_bytes())[..16].try_into().unwrap();
+        let hash = |n: u32| Hash::from_be_bytes(Sha256::digest(n.to_le_bytes())[..16].try_into().unwrap());
         range.map(hash).collect()
     }
 
@@ -80,8 +79,8 @@ mod tests {
     fn every_key_is_found_and_about_one_in_a_hundred_others() {
         let there = keys(0..20_000);
         let filter = Filter::of(there.iter());
-        assert!(there.iter().all(|key| filter.may_have(key)));
-        let taken = keys(20_000..40_000).iter().filter(|key| filter.may_have(key)).count();
+        assert!(there.iter().all(|key| filter.may_have(*key)));
+        let taken = keys(20_000..40_000).iter().filter(|key| filter.may_have(**key)).count();
         assert!((20..400).contains(&taken), "{taken} of 20,000");
         assert_eq!(filter.to_bytes().len() / there.len(), 1, "a byte and a half for each");
     }

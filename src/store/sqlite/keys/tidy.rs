@@ -10,12 +10,14 @@ use std::ops::Bound;
 use rusqlite::{Connection, params};
 
 use super::filter::{Filter, Hash};
-use super::{Generation, Keys, Known, Newest};
+use super::{Generation, Keys, Known, Newest, table};
 
 /// From how many keys on the newest become a generation.
 const MANY: usize = 1 << 16;
 /// How many keys are written or removed in one piece.
 const PIECE: usize = 1000;
+/// How many of the newest are removed in one piece beside those of its first row, which are up to 512.
+const CLEARED: i64 = 500;
 
 /// What is being done.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Piece {
                     "INSERT OR REPLACE INTO old_keys (generation, hash, position, expires_at) VALUES (?1, ?2, ?3, ?4)",
                 )?;
                 for (hash, known) in keys {
-                    insert.execute(params![generation, hash, known.position.0, known.expires_at])?;
+                    insert.execute(params![generation, hash.to_be_bytes(), known.position.0, known.expires_at])?;
                 }
                 Ok(keys.len() == PIECE)
             }
@@ -75,15 +77,17 @@ impl Piece {
     }
 }
 
-/// Removes the first rows of the newest up to a number; whether there are more.
+/// Removes the first rows of the newest up to a number; whether there are more. A row has all keys of a commit.
 fn clear(connection: &Connection, is_daily: bool, through: i64) -> rusqlite::Result<bool> {
-    let removed = connection
-        .prepare_cached(
-            "DELETE FROM new_keys WHERE daily = ?1 AND number <= min(?2,
-                 (SELECT min(number) FROM new_keys WHERE daily = ?1) + ?3 - 1)",
-        )?
-        .execute(params![is_daily, through, i64::try_from(PIECE).unwrap_or(i64::MAX)])?;
-    Ok(removed == PIECE)
+    let table = table(is_daily);
+    connection
+        .prepare_cached(&format!(
+            "DELETE FROM {table} WHERE number <= min(?1, (SELECT min(number) FROM {table}) + ?2 - 1)"
+        ))?
+        .execute(params![through, CLEARED])?;
+    connection
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE number <= ?1)"))?
+        .query_row([through], |row| row.get(0))
 }
 
 /// Removes some keys of a generation, and it when none is left; whether there are more.
@@ -182,6 +186,8 @@ mod tests {
 
     const DAY: Lifetime = Lifetime::Day;
     const LONG: Lifetime = Lifetime::Retention;
+    /// How many keys are remembered in one commit.
+    const COMMIT: usize = 50;
 
     struct Bench {
         _folder: tempfile::TempDir,
@@ -205,13 +211,15 @@ mod tests {
 
         /// Has keys stand for events, each for that of its own number and as many more, until then.
         fn remember(&mut self, range: std::ops::Range<usize>, lifetime: Lifetime, more: usize, expires_at: i64) {
-            self.connection.execute_batch("BEGIN").unwrap();
-            for n in range {
-                let known = Known { position: Position(i64::try_from(n + more).unwrap()), expires_at };
-                self.keys.remember(&self.connection, &key(n), lifetime, known).unwrap();
+            let all: Vec<usize> = range.collect();
+            for commit in all.chunks(COMMIT) {
+                for n in commit {
+                    let known = Known { position: Position(i64::try_from(n + more).unwrap()), expires_at };
+                    self.keys.remember(&key(*n), lifetime, known);
+                }
+                self.keys.write(&self.connection).unwrap();
+                self.keys.committed();
             }
-            self.connection.execute_batch("COMMIT").unwrap();
-            self.keys.committed();
         }
 
         fn find(&self, n: usize, lifetime: Lifetime, now: i64) -> Option<i64> {
@@ -237,10 +245,15 @@ mod tests {
         }
 
         fn rows(&self) -> [i64; 3] {
-            let count = |table: &str| {
-                self.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
-            };
-            ["new_keys", "old_keys", "key_generations"].map(count)
+            let newest =
+                "SELECT (SELECT total(length(keys)) FROM daily_keys) + (SELECT total(length(keys)) FROM lasting_keys)";
+            let count = |query: String| self.connection.query_row(&query, [], |row| row.get(0)).unwrap();
+            [
+                format!("SELECT CAST(bytes / 32 AS INTEGER) FROM (SELECT ({newest}) AS bytes)"),
+                "SELECT count(*) FROM old_keys".to_owned(),
+                "SELECT count(*) FROM key_generations".to_owned(),
+            ]
+            .map(count)
         }
     }
 
@@ -285,8 +298,8 @@ mod tests {
     #[test]
     fn what_a_crash_leaves_half_done_is_done_again() {
         // Wherever it happens: while they move, before their generation is there, while their rows go.
-        let moving = MANY / PIECE;
-        for pieces in [1, moving / 2, moving + 1, moving + 2, moving + 10, 2 * moving] {
+        let (moving, clearing) = (MANY / PIECE, MANY / 500);
+        for pieces in [1, moving / 2, moving + 1, moving + 2, moving + 2 + clearing / 2, moving + 2 + clearing] {
             let mut bench = Bench::new();
             bench.remember(0..MANY, LONG, 0, 1000);
             bench.tidy(pieces, 0);
@@ -322,17 +335,15 @@ mod tests {
     fn what_is_undone_was_never_remembered() {
         let mut bench = Bench::new();
         bench.remember(0..3, LONG, 0, 1000);
-        bench.connection.execute_batch("BEGIN").unwrap();
         let known = Known { position: Position(99), expires_at: 1000 };
-        bench.keys.remember(&bench.connection, &key(3), LONG, known).unwrap();
-        bench.connection.execute_batch("SAVEPOINT unit").unwrap();
+        bench.keys.remember(&key(3), LONG, known);
         let mark = bench.keys.mark();
         for n in [3, 1, 4] {
             let known = Known { position: Position(100), expires_at: 1000 };
-            bench.keys.remember(&bench.connection, &key(n), LONG, known).unwrap();
+            bench.keys.remember(&key(n), LONG, known);
         }
         bench.keys.undo(mark);
-        bench.connection.execute_batch("ROLLBACK TO unit; COMMIT").unwrap();
+        bench.keys.write(&bench.connection).unwrap();
         bench.keys.committed();
         for _ in 0..2 {
             let found = [0, 1, 2, 3, 4].map(|n| bench.find(n, LONG, 0));

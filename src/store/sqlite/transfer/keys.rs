@@ -51,16 +51,17 @@ fn old(connection: &Connection, generation: i64, hash: &[u8]) -> rusqlite::Resul
     Ok(Rows { rows: found.into_iter().map(|(row, _)| row).collect(), next: Some(next) })
 }
 
+/// Those that stand for longer first, then those that stand for a day.
 fn new(connection: &Connection, daily: i64, number: i64) -> rusqlite::Result<Rows> {
-    let sql = "SELECT hash, daily, position, expires_at, number FROM new_keys WHERE (daily, number) > (?1, ?2)
-        ORDER BY daily, number LIMIT ?3";
-    let mut statement = connection.prepare_cached(sql)?;
-    let found = statement
-        .query_map(params![daily, number, rows::limit(KEYS.page)], |row| Ok((key(row)?, row.get(1)?, row.get(4)?)))?;
-    let found: Vec<(Row, i64, i64)> = found.collect::<rusqlite::Result<_>>()?;
-    let last = found.last().filter(|_| found.len() == KEYS.page);
-    let next = last.map(|(_, daily, number)| format!("new {daily} {number}"));
-    Ok(Rows { rows: found.into_iter().map(|(row, _, _)| row).collect(), next })
+    let (found, next) = keys::newest(connection, daily == 1, number, KEYS.page)?;
+    let row = |(hash, position, expires_at): keys::NewKey| {
+        vec![Value::Bytes(hash.to_vec()), Value::Number(daily), Value::Number(position), Value::Number(expires_at)]
+    };
+    let next = match next {
+        Some(number) => Some(format!("new {daily} {number}")),
+        None => (daily == 0).then(|| "new 1 -1".to_owned()),
+    };
+    Ok(Rows { rows: found.into_iter().map(row).collect(), next })
 }
 
 fn key(row: &Found<'_>) -> rusqlite::Result<Row> {
@@ -78,7 +79,7 @@ pub(super) fn write(connection: &Connection, rows: &[Row]) -> rusqlite::Result<(
     Ok(())
 }
 
-fn known(row: &Row) -> rusqlite::Result<([u8; 16], i64, i64)> {
+fn known(row: &Row) -> rusqlite::Result<keys::NewKey> {
     let [Value::Bytes(hash), _, Value::Number(position), Value::Number(expires_at)] = &row[..] else {
         return Err(rusqlite::Error::InvalidQuery);
     };
