@@ -22,7 +22,7 @@ use super::breaker::{Came, Pass};
 use super::gate::Gate;
 use super::metrics::OfHandler;
 use super::notices::Notices;
-use super::stock::Stock;
+use super::stock::{ATTEMPTS_MIN, KEEPS, Stock};
 use super::waits::Watch;
 use super::{Consumer, House, Policy, trace};
 use crate::clock::{between, later};
@@ -181,7 +181,8 @@ impl Lanes {
         self.keep_breaker(&consumer.name).await;
         let free = self.fill(places, &consumer.policy);
         // With a rate it is known only when one begins how many may; and requests come before what can wait.
-        let none_ahead = consumer.policy.rate.is_some() || self.house.store.is_pressed();
+        let Policy { rate, ref retry, .. } = consumer.policy;
+        let none_ahead = rate.is_some() || retry.attempts < ATTEMPTS_MIN || self.house.store.is_pressed();
         let ahead = if none_ahead { 0 } else { self.stock.wants(consumer.policy.concurrency) };
         let leave = self.gate.leave(&consumer.policy, free.len(), ahead, self.house.clock.now());
         let mut begun = match leave.limit {
@@ -199,7 +200,8 @@ impl Lanes {
         }
         // Where fewer were due than might begin, more leave is not what is missing.
         let again = leave.again.filter(|_| begun.count == leave.limit);
-        [again, begun.leave_in, begun.due_in].into_iter().flatten().fold(POLL, Duration::min)
+        let look_again = if self.stock.is_empty() { POLL } else { KEEPS };
+        [again, begun.leave_in, begun.due_in].into_iter().flatten().fold(look_again, Duration::min)
     }
 
     /// Keeps what changed of the breaker, and tells of one that opened where that could be told only now.
@@ -213,6 +215,7 @@ impl Lanes {
     fn fill(self: &Arc<Self>, places: &mut Places, policy: &Policy) -> Vec<OwnedSemaphorePermit> {
         let mut free = places.take(policy.concurrency);
         self.crowded.store(places.are_crowded(policy.concurrency), Ordering::Relaxed);
+        self.give_back_stale();
         while let Some(place) = free.pop() {
             let Some(claimed) = self.stock.take() else {
                 free.push(place);
@@ -254,6 +257,7 @@ impl Lanes {
 
     /// Gives a place to the next in stock, or frees it.
     fn pass_on(self: &Arc<Self>, place: OwnedSemaphorePermit) {
+        self.give_back_stale();
         let may_start = !self.ends.stop.is_cancelled() && !self.crowded.load(Ordering::Relaxed);
         match may_start.then(|| self.stock.take()).flatten() {
             Some(claimed) => self.start(claimed, place),
@@ -274,6 +278,18 @@ impl Lanes {
                     lanes.freed.notify_one();
                 });
             }
+        }
+    }
+
+    /// Gives back what waited in stock for too long.
+    fn give_back_stale(self: &Arc<Self>) {
+        let stale = self.stock.take_stale();
+        if !stale.is_empty() {
+            let lanes = Arc::clone(self);
+            self.attempts.spawn(async move {
+                lanes.give_back(stale).await;
+                lanes.freed.notify_one();
+            });
         }
     }
 

@@ -1,16 +1,25 @@
 //! What a handler's loop has claimed ahead: deliveries that wait for a place, so that no place waits for a commit.
 //!
 //! As many as are attempted while a claim is made. So where attempts take long there are none, and what waits here
-//! waits for about as long as a commit takes. What always holds: there are never more than [`AHEAD_MAX`].
+//! waits for about as long as a commit takes. What always holds: there are never more than [`AHEAD_MAX`]; and what has
+//! waited for longer than [`KEEPS`] is given back, so that what somebody paused, cancelled or forgot meanwhile, and a far
+//! end that became slow, hold for it as well.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::model::Claimed;
 
 /// The most deliveries that are claimed ahead of free places: requests wait behind a claim.
 pub(super) const AHEAD_MAX: usize = 64;
+
+/// How long a delivery may wait here.
+pub(super) const KEEPS: Duration = Duration::from_secs(1);
+/// With how many attempts at the least something is claimed ahead: what waits here when the process ends has had one.
+pub(super) const ATTEMPTS_MIN: u32 = 3;
 
 /// Deliveries that are claimed and wait for a place.
 #[derive(Debug, Default)]
@@ -18,7 +27,8 @@ pub(super) struct Stock(Mutex<Inside>);
 
 #[derive(Debug, Default)]
 struct Inside {
-    waiting: VecDeque<Claimed>,
+    /// Each with when it was claimed.
+    waiting: VecDeque<(Claimed, Instant)>,
     /// How long a claim and an attempt take at present.
     claim: Duration,
     attempt: Duration,
@@ -34,8 +44,8 @@ impl Stock {
 
     /// Adds what was claimed, by a claim that took so long.
     pub(super) fn put(&self, claimed: impl IntoIterator<Item = Claimed>, took: Duration) {
-        let mut inside = self.lock();
-        inside.waiting.extend(claimed);
+        let (mut inside, now) = (self.lock(), Instant::now());
+        inside.waiting.extend(claimed.into_iter().map(|claimed| (claimed, now)));
         inside.claim = smooth(inside.claim, took);
     }
 
@@ -47,12 +57,24 @@ impl Stock {
 
     /// The one that waits for longest.
     pub(super) fn take(&self) -> Option<Claimed> {
-        self.lock().waiting.pop_front()
+        self.lock().waiting.pop_front().map(|(claimed, _)| claimed)
+    }
+
+    /// Those that have waited for too long.
+    pub(super) fn take_stale(&self) -> Vec<Claimed> {
+        let mut inside = self.lock();
+        let stale = inside.waiting.iter().take_while(|(_, since)| since.elapsed() > KEEPS).count();
+        inside.waiting.drain(..stale).map(|(claimed, _)| claimed).collect()
+    }
+
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
     }
 
     /// All that wait.
     pub(super) fn take_all(&self) -> Vec<Claimed> {
-        self.lock().waiting.drain(..).collect()
+        self.lock().waiting.drain(..).map(|(claimed, _)| claimed).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

@@ -66,7 +66,7 @@ async fn when_a_probe_is_delivered_all_go_on_within_seconds() {
     for replica in 0..3 {
         assert!(asked.iter().any(|(_, by)| *by == replica), "replica {replica} makes nothing: {asked:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(3600));
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     assert!(cluster.far_end.taken().values().all(|times| *times == 1));
 }
 

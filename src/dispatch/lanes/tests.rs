@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 use super::super::bench::{Bench, FarEnd};
 use super::super::gate::Gates;
 use super::super::notices;
-use super::super::{BreakerPolicy, Policy, Rate};
+use super::super::{BreakerPolicy, Policy, Rate, RetryPolicy};
 use super::*;
 use crate::clock::Clock;
 use crate::handlers::Failure;
@@ -210,6 +210,36 @@ async fn what_was_claimed_ahead_is_given_back_when_the_breaker_opens() {
     let deliveries = bench.deliveries(&crm).await;
     assert_eq!((far_end.asked(), deliveries.iter().filter(|one| one.claimed).count()), (1, 0));
     assert_eq!(deliveries.iter().filter(|one| one.attempts > 0).count(), 1, "none of the others counts");
+}
+
+#[tokio::test]
+async fn what_waited_for_too_long_is_given_back_and_does_not_count() {
+    let far_end = Arc::new(FarEnd::default());
+    let crm = far_end.consumer("crm", Policy { concurrency: 1, ..Policy::default() });
+    let bench = Bench::with_issues(20, std::slice::from_ref(&crm)).await;
+    let worker = Worker::new(&bench, &crm, &far_end, &Gates::default());
+    with_stock(&bench, &worker).await;
+    tokio::time::pause();
+    tokio::time::advance(KEEPS + Duration::from_millis(1)).await;
+    tokio::time::resume();
+    assert_eq!(worker.lanes.fill(&mut *worker.places.lock().await, &crm.policy).len(), 1);
+    worker.settled().await;
+    let deliveries = bench.deliveries(&crm).await;
+    assert_eq!((far_end.asked(), deliveries.iter().filter(|one| one.claimed || one.attempts > 0).count()), (0, 0));
+}
+
+#[tokio::test]
+async fn where_one_attempt_is_all_that_there_is_nothing_is_claimed_ahead() {
+    let far_end = Arc::new(FarEnd::default());
+    let retry = RetryPolicy { attempts: 1, ..Policy::default().retry };
+    let crm = far_end.consumer("crm", Policy { concurrency: 1, retry, ..Policy::default() });
+    let bench = Bench::with_issues(20, std::slice::from_ref(&crm)).await;
+    let worker = Worker::new(&bench, &crm, &far_end, &Gates::default());
+    worker.lanes.stock.attempted(Duration::from_millis(1));
+    worker.lanes.stock.put([], Duration::from_millis(9));
+    worker.lanes.step(&mut *worker.places.lock().await).await;
+    assert_eq!(bench.deliveries(&crm).await.iter().filter(|one| one.attempts > 0).count(), 1);
+    worker.settled().await;
 }
 
 #[tokio::test]

@@ -53,6 +53,11 @@ impl Database {
     /// Hints here at once, and elsewhere soon, that there is something to do.
     pub(super) fn hint(&self, wake: &Wake) {
         wake.wake();
+        self.tell_others();
+    }
+
+    /// Has other processes look.
+    pub(super) fn tell_others(&self) {
         self.to_tell.notify_one();
     }
 }

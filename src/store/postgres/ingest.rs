@@ -166,9 +166,19 @@ impl Storing<'_> {
     }
 
     async fn one_by_one(&self, requests: Vec<Request>) -> bool {
-        let mut is_good = true;
-        for request in requests {
+        let (mut is_good, began) = (true, Instant::now());
+        let mut requests = requests.into_iter();
+        for request in requests.by_ref() {
             is_good &= Box::pin(self.exactly(vec![request])).await;
+            // Those who come after these have waited for too long as well.
+            if began.elapsed() > BATCH_TAKES_MAX {
+                break;
+            }
+        }
+        let late: Vec<Request> = requests.collect();
+        if !late.is_empty() {
+            failed(late, Failure::Away("there was no time left to try each by itself".to_owned()));
+            return false;
         }
         is_good
     }

@@ -179,7 +179,10 @@ impl Store for PostgresStore {
     }
 
     async fn release(&self, claims: Vec<(DeliveryId, i64)>) -> Result<(), StoreError> {
-        self.db.pool.unit(|| claims::release(&self.db, &claims)).await
+        self.db.pool.unit(|| claims::release(&self.db, &claims)).await?;
+        // Others may have places for them.
+        self.db.tell_others();
+        Ok(())
     }
 
     async fn other_body(&self, id: EventId, number: u64) -> Result<Option<Bytes>, StoreError> {

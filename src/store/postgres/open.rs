@@ -39,6 +39,7 @@ impl Server {
         let unreadable =
             |why: String| OpenError::Server { server: "store.url".to_owned(), fault: ServerFault::Url(why) };
         let (url, mode) = split_mode(url).map_err(unreadable)?;
+        let mode = mode_with(mode, settings.ca.is_some()).map_err(unreadable)?;
         let mut config = Config::from_str(&url).map_err(|error| {
             unreadable(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string))
         })?;
@@ -140,17 +141,32 @@ impl std::fmt::Debug for Server {
 }
 
 /// The address without what it says about encryption, and that.
-fn split_mode(url: &str) -> Result<(String, SslMode), String> {
-    let Some((address, query)) = url.split_once('?') else { return Ok((url.to_owned(), SslMode::Prefer)) };
-    let mut mode = SslMode::Prefer;
+fn split_mode(url: &str) -> Result<(String, Option<SslMode>), String> {
+    let Some((address, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
+    let mut mode = None;
     let mut rest = Vec::new();
     for part in query.split('&') {
         match part.strip_prefix("sslmode=") {
-            Some(word) => mode = SslMode::parse(word).ok_or_else(|| format!("there is no sslmode {word:?}"))?,
+            Some(word) => {
+                mode = Some(SslMode::parse(word).ok_or_else(|| format!("there is no sslmode {word:?}"))?);
+            }
             None => rest.push(part),
         }
     }
     Ok((format!("{address}?{}", rest.join("&")), mode))
+}
+
+/// What holds where an authority is given or not. Who names one wants it asked.
+fn mode_with(mode: Option<SslMode>, has_ca: bool) -> Result<SslMode, String> {
+    match mode {
+        None if has_ca => Ok(SslMode::VerifyFull),
+        Some(SslMode::Disable | SslMode::Prefer) if has_ca => {
+            Err("an authority is given (ca), and with this sslmode nobody would be asked who they are; write \
+                 sslmode=verify-full, or leave it out"
+                .to_owned())
+        }
+        mode => Ok(mode.unwrap_or(SslMode::Prefer)),
+    }
 }
 
 fn name_of(config: &Config) -> String {
@@ -254,13 +270,24 @@ mod tests {
 
     #[test]
     fn what_an_address_says_about_encryption_is_taken_out_of_it() {
-        let check = |url: &str, expected: (&str, SslMode)| {
+        let check = |url: &str, expected: (&str, Option<SslMode>)| {
             let (rest, mode) = split_mode(url).unwrap();
             assert_eq!((rest.as_str(), mode), expected);
         };
-        check("postgres://h/d", ("postgres://h/d", SslMode::Prefer));
-        check("postgres://h/d?sslmode=disable", ("postgres://h/d?", SslMode::Disable));
-        check("postgres://h/d?a=1&sslmode=verify-full&b=2", ("postgres://h/d?a=1&b=2", SslMode::VerifyFull));
+        check("postgres://h/d", ("postgres://h/d", None));
+        check("postgres://h/d?sslmode=disable", ("postgres://h/d?", Some(SslMode::Disable)));
+        check("postgres://h/d?a=1&sslmode=verify-full&b=2", ("postgres://h/d?a=1&b=2", Some(SslMode::VerifyFull)));
         assert!(split_mode("postgres://h/d?sslmode=perhaps").is_err());
+    }
+
+    #[test]
+    fn who_names_an_authority_has_it_asked() {
+        assert_eq!(mode_with(None, true), Ok(SslMode::VerifyFull));
+        assert_eq!(mode_with(Some(SslMode::VerifyCa), true), Ok(SslMode::VerifyCa));
+        assert_eq!(mode_with(None, false), Ok(SslMode::Prefer));
+        for nobody_is_asked in [SslMode::Disable, SslMode::Prefer] {
+            assert!(mode_with(Some(nobody_is_asked), true).unwrap_err().contains("verify-full"));
+            assert_eq!(mode_with(Some(nobody_is_asked), false), Ok(nobody_is_asked));
+        }
     }
 }

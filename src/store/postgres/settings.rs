@@ -10,7 +10,9 @@ use crate::store::config::RETENTION;
 pub struct Settings {
     /// `postgres://user:password@host:port/database?sslmode=…`. A `search_path` in its `options` chooses the schema.
     pub url: Secret,
-    /// The authorities that may speak for the server, in PEM; without it those that the machine trusts.
+    /// The authorities that may speak for the server, in PEM. With them the server has to prove who it is, unless the
+    /// address says otherwise; without them it has to where the address says `sslmode=verify-full`, to those that the
+    /// machine trusts.
     pub ca: Option<Vec<u8>>,
     /// How many connections there are at the most, 4 at the least.
     pub connections: usize,

@@ -1,7 +1,7 @@
 //! How the way to the database is encrypted, and who is believed to be it.
 //!
 //! `sslmode` means what it means to everybody: `disable` encrypts nothing, `prefer` where the server can, `require`
-//! always, without asking who it is unless an authority is given; `verify-ca` wants a certificate of an authority, and
+//! always, without asking who it is unless an authority is given; one that is given alone means `verify-full`; `verify-ca` wants a certificate of an authority, and
 //! `verify-full` one for this host as well.
 
 use std::sync::Arc;

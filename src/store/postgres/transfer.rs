@@ -101,6 +101,9 @@ impl Transfer for PostgresCopy {
     async fn cannot_be_copied(&self) -> Result<Option<&'static str>, StoreError> {
         let why = "an event waits to be planned, and others behind it are planned; start workhook, which plans it at once, \
                    and stop it again";
+        if self.unit(|| running(&self.pool)).await?.is_some() {
+            return Ok(Some("a process uses it; stop every workhook on it first"));
+        }
         Ok(self.unit(|| is_out_of_order(&self.pool)).await?.then_some(why))
     }
 

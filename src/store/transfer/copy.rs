@@ -72,10 +72,10 @@ pub async fn copy(
     name: String,
     mut tell: impl FnMut(Step) + Send,
 ) -> Result<Copied, CopyError> {
-    if let Some(why) = from.cannot_be_copied().await.map_err(CopyError::From)? {
-        return Err(CopyError::NotYet(why));
-    }
+    can_be_copied(from).await?;
     let (mut reached, resumed) = begin(from, to, name).await?;
+    // Somebody may have come just before it was said that a copy is being made.
+    can_be_copied(from).await?;
     let name = reached.copy.clone();
     let total = counts(from).await.map_err(CopyError::From)?.iter().map(|(_, rows)| rows).sum();
     let mut done: u64 = counts(to).await.map_err(CopyError::To)?.iter().map(|(_, rows)| rows).sum();
@@ -89,6 +89,7 @@ pub async fn copy(
         tell(Step { table: table.name, done: done.min(total), total });
     }
     let tables = verified(from, to).await?;
+    can_be_copied(from).await?;
     let given = from.given().await.map_err(CopyError::From)?;
     if from.copied_as().await.map_err(CopyError::From)? != Some(name) {
         return Err(CopyError::Used);
@@ -96,6 +97,10 @@ pub async fn copy(
     to.finish(given).await.map_err(CopyError::To)?;
     from.set_copied_as(None).await.map_err(CopyError::From)?;
     Ok(Copied { tables, resumed })
+}
+
+async fn can_be_copied(from: &dyn Transfer) -> Result<(), CopyError> {
+    from.cannot_be_copied().await.map_err(CopyError::From)?.map_or(Ok(()), |why| Err(CopyError::NotYet(why)))
 }
 
 /// Where to begin, and whether that is where another call was interrupted.
