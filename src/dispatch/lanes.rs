@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,7 @@ use super::breaker::{Came, Pass};
 use super::gate::Gate;
 use super::metrics::OfHandler;
 use super::notices::Notices;
+use super::places::Places;
 use super::stock::{ATTEMPTS_MIN, KEEPS, Stock};
 use super::waits::Watch;
 use super::{Consumer, House, Policy, trace};
@@ -89,32 +90,6 @@ pub(super) async fn run(
     lanes.attempts.close();
     lanes.attempts.wait().await;
     lanes.keep_breaker(&name).await;
-}
-
-/// The places for attempts, of which a change may make more or fewer.
-struct Places {
-    free: Arc<Semaphore>,
-    all: usize,
-}
-
-impl Places {
-    /// None yet.
-    fn none() -> Places {
-        Places { free: Arc::new(Semaphore::new(0)), all: 0 }
-    }
-
-    /// Takes all that are free, of this many. Those that are taken and too many go when they are free again.
-    fn take(&mut self, concurrency: usize) -> Vec<OwnedSemaphorePermit> {
-        self.free.add_permits(concurrency.saturating_sub(self.all));
-        self.all = self.all.max(concurrency);
-        self.all -= self.free.forget_permits(self.all - concurrency);
-        std::iter::from_fn(|| Arc::clone(&self.free).try_acquire_owned().ok()).collect()
-    }
-
-    /// Whether more are taken than there should be.
-    fn are_crowded(&self, concurrency: usize) -> bool {
-        self.all > concurrency
-    }
 }
 
 /// How long a delivery is held for one attempt.

@@ -13,6 +13,7 @@ mod lanes;
 mod loops;
 mod metrics;
 mod notices;
+mod places;
 mod planner;
 mod policy;
 mod rate;

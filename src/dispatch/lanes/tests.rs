@@ -279,20 +279,3 @@ async fn a_rate_bounds_how_often_a_handler_is_asked_and_claims_nothing_early() {
     let idle = Worker::new(&bench, &slow, &far_end, &Gates::default());
     assert_eq!(idle.work().await, POLL, "who has nothing to do does not ask for more leave");
 }
-
-#[test]
-fn places_become_more_at_once_and_fewer_when_they_are_free_again() {
-    let mut places = Places::none();
-    let mut taken = places.take(2);
-    assert_eq!((taken.len(), places.take(2).len()), (2, 0));
-    taken.extend(places.take(5));
-    assert_eq!(taken.len(), 5);
-    assert_eq!(places.take(3).len(), 0);
-    taken.truncate(3);
-    assert_eq!(places.take(3).len(), 0, "three are taken still");
-    taken.truncate(2);
-    assert_eq!(places.take(3).len(), 1);
-    drop(taken);
-    assert_eq!(places.take(1).len(), 1);
-    assert_eq!(places.take(4).len(), 4);
-}
