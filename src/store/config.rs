@@ -5,6 +5,15 @@ use std::time::Duration;
 
 use super::{PostgresSettings, SqliteSettings};
 
+/// For how long a body stands for its event (rulings 4 and 5), in milliseconds.
+pub(super) const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// How many duplicates of an event are kept; the rest is counted (ruling 8).
+pub(super) const RECEIPTS_MAX: i64 = 100;
+
+/// What a lost attempt is remembered as.
+pub(super) const LOST: &str = "the process ended, or the lease ran out, while it was under way";
+
 /// For how long an event's id is remembered at the least (ruling 8).
 pub const REMEMBER_MIN: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -11,10 +11,8 @@ use super::statement::{Array, Param, Row};
 use super::{Database, rows};
 use crate::clock::later;
 use crate::model::{Claimed, DeliveryId};
+use crate::store::config::LOST;
 use crate::store::{ClaimRequest, Claims, LongestWaits};
-
-/// What a lost attempt is remembered as.
-const LOST: &str = "the process ended, or the lease ran out, while it was under way";
 
 const CLAIM: &str = "
 WITH due AS MATERIALIZED (

@@ -20,13 +20,12 @@ use super::Database;
 use super::failure::Failure;
 use super::pool::Pool;
 use crate::contract::{Accepted, Lifetime};
+use crate::store::config::DAY_MS;
 use crate::store::waiting::{Request, Waiting};
 use crate::store::{Appended, Metrics, StoreError};
 
 /// The longest that a batch takes; it is the longest that a request may wait for its answer (ruling 9).
 const BATCH_TAKES_MAX: Duration = Duration::from_secs(2);
-/// For how long a body stands for its event (rulings 4 and 5).
-const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Takes requests, and hands them to the task that stores them.
 pub(super) struct Ingest {

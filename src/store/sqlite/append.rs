@@ -6,11 +6,7 @@ use super::keys::{Keys, Known};
 use crate::contract::{Accepted, Lifetime};
 use crate::model::{Entity, EventId, Position};
 use crate::store::Appended;
-
-/// For how long a body stands for its event (rulings 4 and 5).
-const DAY_MS: i64 = 24 * 3600 * 1000;
-/// How many duplicates of an event are kept; the rest is counted (ruling 8).
-const RECEIPTS_MAX: i64 = 100;
+use crate::store::config::{DAY_MS, RECEIPTS_MAX};
 
 /// Stores a request as an event, unless it is one already.
 pub(super) fn append(

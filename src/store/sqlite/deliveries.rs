@@ -16,10 +16,8 @@ use crate::model::{
     Attempt, Claimed, DeliveryId, DeliveryState, Ended, HandlerName, NextStep, Outcome, Plan, Position, ReplayId,
     Settlement,
 };
+use crate::store::config::LOST;
 use crate::store::{ClaimRequest, Claims, LongestWaits, PlanStart, Settled};
-
-/// What a lost attempt is remembered as.
-const LOST: &str = "the process ended, or the lease ran out, while it was under way";
 
 pub(super) fn mark(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT value FROM marks WHERE name = ?1")?.query_row([name], |row| row.get(0))

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use crate::contract::Accepted;
 use crate::model::{EventId, Position};
 use crate::store::Appended;
+use crate::store::config::RECEIPTS_MAX;
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::pool::Transaction;
 use crate::store::postgres::statement::Array;
-
-/// How many duplicates of an event are kept; the rest is counted (ruling 8).
-const RECEIPTS_MAX: i64 = 100;
 
 /// A request that is an event which is there already.
 #[derive(Debug)]
