@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use super::{DeliveryState, EventId, HandlerName};
+use super::{DeliveryState, Entity, EventId, HandlerName};
 use crate::contract::{EventName, is_part, normal_object};
 
 /// Which events. What is not said is not asked for; what is said must all hold.
@@ -38,6 +38,17 @@ pub struct EventFilter {
     /// Those that came to this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<EventOutcome>,
+}
+
+impl EventFilter {
+    /// Whether it asks for an entity that somebody names, whichever of the two names says more.
+    #[must_use]
+    pub fn names_entity(&self, asked: &str) -> bool {
+        self.entity.as_deref().map(str::trim).is_some_and(|entity| {
+            Entity::from_stored(entity.to_owned()).is_meant_by(asked)
+                || Entity::from_stored(asked.to_owned()).is_meant_by(entity)
+        })
+    }
 }
 
 /// A name, or every name of an object: `Issue.Update`, `Issue.*`. Aliases are normalised.

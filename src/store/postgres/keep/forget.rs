@@ -202,11 +202,7 @@ async fn replays(transaction: &Transaction, wanted: &Wanted<'_>) -> Result<Vec<i
         let filter: EventFilter = rows::from_json(&row.get::<String>(1)?)?;
         let is_about = match wanted {
             Wanted::Person(mention) => mention.is_asked_for(&filter),
-            Wanted::Entity(asked) => filter.entity.is_some_and(|entity| {
-                let entity = entity.trim();
-                Entity::from_stored(entity.to_owned()).is_meant_by(asked)
-                    || Entity::from_stored((*asked).to_owned()).is_meant_by(entity)
-            }),
+            Wanted::Entity(asked) => filter.names_entity(asked),
         };
         if is_about {
             found.push(row.get(0)?);

@@ -162,11 +162,7 @@ fn replays(connection: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Vec
         let filter: EventFilter = rows::from_json(row.get_ref(1)?.as_str()?)?;
         let is_about = match wanted {
             Wanted::Person(mention) => mention.is_asked_for(&filter),
-            Wanted::Entity(asked) => filter.entity.is_some_and(|entity| {
-                let entity = entity.trim();
-                Entity::from_stored(entity.to_owned()).is_meant_by(asked)
-                    || Entity::from_stored((*asked).to_owned()).is_meant_by(entity)
-            }),
+            Wanted::Entity(asked) => filter.names_entity(asked),
         };
         if is_about {
             found.push(row.get(0)?);
