@@ -9,9 +9,23 @@ const TICKS: u64 = 100;
 
 /// The most memory that it ever had in use, in KiB.
 pub(crate) fn peak_memory_kib(pid: u32) -> anyhow::Result<u64> {
+    of_status(pid, "VmHWM:")
+}
+
+/// The memory that it has in use, in KiB.
+pub(crate) fn memory_kib(pid: u32) -> anyhow::Result<u64> {
+    of_status(pid, "VmRSS:")
+}
+
+fn of_status(pid: u32, name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// How many descriptors it has open.
+pub(crate) fn descriptors(pid: u32) -> anyhow::Result<u64> {
+    Ok(u64::try_from(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())?)
 }
 
 /// The time that it had on a core, in user mode and in the kernel.

@@ -15,6 +15,8 @@ pub(crate) struct Running {
     child: Child,
     /// Where requests go.
     public: Option<SocketAddr>,
+    /// Where it tells how it is going.
+    private: Option<SocketAddr>,
     /// How long it took until it received.
     pub(crate) started: Duration,
 }
@@ -43,23 +45,29 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()?;
         let mut log = BufReader::new(child.stderr.take().context("it was asked for")?);
-        let public = loop {
+        let address = |said: &serde_json::Value| said.as_str().map(str::parse).transpose();
+        let (public, private) = loop {
             let mut line = String::new();
             ensure!(log.read_line(&mut line)? > 0, "it ended before it was there");
             let said: serde_json::Value = serde_json::from_str(&line)?;
             if said["role"] == role {
-                break said["public"].as_str().map(str::parse).transpose()?;
+                break (address(&said["public"])?, address(&said["private"])?);
             }
         };
         let started = began.elapsed();
         // What it says further on is read, so that it never waits for a reader.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Ok(Running { child, public, started })
+        Ok(Running { child, public, private, started })
     }
 
     /// Where requests go, where the role takes any.
     pub(crate) fn public(&self) -> anyhow::Result<SocketAddr> {
         self.public.context("it takes no requests")
+    }
+
+    /// Where it tells how it is going.
+    pub(crate) fn private(&self) -> anyhow::Result<SocketAddr> {
+        self.private.context("it has no private door")
     }
 
     /// The number of its process.

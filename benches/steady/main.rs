@@ -16,6 +16,7 @@ mod open_loop;
 #[expect(dead_code, reason = "only its memory is measured here")]
 mod process;
 #[path = "../common/program.rs"]
+#[expect(dead_code, reason = "its private door is asked elsewhere")]
 mod program;
 #[path = "../common/request.rs"]
 mod request;
