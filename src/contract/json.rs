@@ -14,8 +14,7 @@ pub(super) const MAX_DEPTH: usize = 127;
 /// Whether a text nests objects and arrays deeper than [`MAX_DEPTH`].
 pub(super) fn is_too_deep(text: &str) -> bool {
     // Most texts have too few of them anywhere, which is quickly counted.
-    let opens = |byte: &&u8| matches!(byte, b'{' | b'[');
-    if text.as_bytes().iter().filter(opens).count() <= MAX_DEPTH {
+    if opening(text) <= MAX_DEPTH {
         return false;
     }
     let mut depth = 0_usize;
@@ -38,6 +37,14 @@ pub(super) fn is_too_deep(text: &str) -> bool {
         }
     }
     false
+}
+
+/// How many brackets open in a text, in strings too. In pieces whose count fits a byte, many bytes are looked at in one
+/// instruction.
+fn opening(text: &str) -> usize {
+    // `[` and `{` differ in this bit alone, and no other byte becomes either.
+    let opens = |byte: &u8| u8::from(*byte | 0x20 == b'{');
+    text.as_bytes().chunks(255).map(|piece| usize::from(piece.iter().map(opens).sum::<u8>())).sum()
 }
 
 /// Parses a JSON text into a value, mending what a value cannot hold.
