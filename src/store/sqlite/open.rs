@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint;
@@ -88,6 +89,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     let failed = |source| database_error(path, source);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    // Otherwise a statement whose plan could depend on what is bound, by a limit for example, is planned anew each time.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -182,6 +185,8 @@ fn database_error(path: &Path, source: rusqlite::Error) -> OpenError {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::{StatementStatus, params};
+
     use super::*;
 
     fn config() -> (tempfile::TempDir, SqliteSettings) {
@@ -199,6 +204,22 @@ mod tests {
             matches!(wrong, OpenError::Setting { setting: "synchronous", ref found, .. } if found == "1"),
             "{wrong}"
         );
+    }
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+        let (_folder, config) = config();
+        let (_lock, connection) = open(&config).unwrap();
+        // A bound limit, and a bound value of a column without an index.
+        let sql = "SELECT id FROM deliveries WHERE handler = ?1 AND ready_at <= ?2 AND epoch = ?3 LIMIT ?4";
+        for n in 0..3 {
+            let mut statement = connection.prepare_cached(sql).unwrap();
+            let found: Vec<i64> = statement
+                .query_map(params!["crm", 100 + n, n, n], |row| row.get(0))
+                .and_then(Iterator::collect)
+                .unwrap();
+            assert_eq!((found, statement.get_status(StatementStatus::RePrepare)), (vec![], 0), "{n}");
+        }
     }
 
     #[test]
