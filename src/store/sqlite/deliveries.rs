@@ -242,8 +242,9 @@ pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqli
     let counts = settlement.outcome.is_some() && !matches!(settlement.next, NextStep::WaitUntil(_));
     let settled_at = (state != DeliveryState::Pending).then_some(at);
     let lane: Option<(String, Option<String>)> = {
+        // What fails is undone with all of its transaction or savepoint. By itself, it would need a copy of each page first.
         let mut update = connection.prepare_cached(
-            "UPDATE deliveries SET state = ?3, ready_at = ?4, reason = ?5, claimed = 0, settled_at = ?6, attempts = attempts - ?7
+            "UPDATE OR FAIL deliveries SET state = ?3, ready_at = ?4, reason = ?5, claimed = 0, settled_at = ?6, attempts = attempts - ?7
              WHERE id = ?1 AND epoch = ?2 AND claimed = 1 RETURNING handler, lane",
         )?;
         let ready_at = ready_at.map(|time| time.as_millisecond());
@@ -285,23 +286,32 @@ pub(super) fn go_on(connection: &Connection, handler: &str, lane: Option<&str>, 
 
 pub(super) fn keep_attempt(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {
     let outcome = &attempt.outcome;
-    // An attempt that did not count gives its number to the next one, which takes its place.
-    connection
+    let values = params![
+        delivery.0,
+        attempt.number,
+        outcome.ended.as_str(),
+        outcome.started_at.as_millisecond(),
+        i64::try_from(outcome.took.as_millis()).unwrap_or(i64::MAX),
+        outcome.status,
+        outcome.message,
+        &outcome.response[..],
+    ];
+    let kept = connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO attempts (delivery, number, ended, started_at, took_ms, status, message, response)
+            "INSERT OR IGNORE INTO attempts (delivery, number, ended, started_at, took_ms, status, message, response)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .execute(params![
-            delivery.0,
-            attempt.number,
-            outcome.ended.as_str(),
-            outcome.started_at.as_millisecond(),
-            i64::try_from(outcome.took.as_millis()).unwrap_or(i64::MAX),
-            outcome.status,
-            outcome.message,
-            &outcome.response[..],
-        ])
-        .map(drop)
+        .execute(values)?;
+    if kept == 0 {
+        // An attempt that did not count gave its number to this one, which takes its place.
+        connection
+            .prepare_cached(
+                "UPDATE attempts SET ended = ?3, started_at = ?4, took_ms = ?5, status = ?6, message = ?7, response = ?8
+                 WHERE delivery = ?1 AND number = ?2",
+            )?
+            .execute(values)?;
+    }
+    Ok(())
 }
 
 pub(super) fn release(connection: &Connection, claims: &[(DeliveryId, i64)]) -> rusqlite::Result<()> {
