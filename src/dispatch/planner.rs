@@ -17,8 +17,8 @@ use crate::model::{HandlerName, NewDelivery, NotRouted, Plan, Position, StoredEv
 use crate::store::{Duty, StoreError, Tenure};
 use crate::telemetry::with_causes;
 
-/// How many events are planned in one transaction.
-const BATCH: usize = 256;
+/// How many events are planned in one transaction. With more of them, claims wait for longer commits and places stay empty.
+const BATCH: usize = 64;
 /// How often the store is asked though nobody said that there is something.
 const POLL: Duration = Duration::from_secs(5);
 /// How long to wait after the store failed.
