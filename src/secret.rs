@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rustix::process::DumpableBehavior;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -38,6 +39,13 @@ pub enum SecretError {
     /// There is nothing in it.
     #[error("{0} is empty")]
     Empty(String),
+}
+
+/// Has a crash leave no core of this process, which would have every secret in it. Programs that it starts are not
+/// concerned; root can still look into it.
+pub(crate) fn leave_no_core() {
+    // Where the system knows no such thing, a core is as it is for every program.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 impl Secret {

@@ -25,7 +25,9 @@ fn of_status(pid: u32, name: &str) -> anyhow::Result<u64> {
 
 /// How many descriptors it has open.
 pub(crate) fn descriptors(pid: u32) -> anyhow::Result<u64> {
-    Ok(u64::try_from(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())?)
+    let open =
+        std::fs::read_dir(format!("/proc/{pid}/fd")).context("the descriptors of workhook are for root to see")?;
+    Ok(u64::try_from(open.count())?)
 }
 
 /// The time that it had on a core, in user mode and in the kernel.

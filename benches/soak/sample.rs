@@ -21,6 +21,8 @@ pub(crate) struct Sample {
     /// Lanes in which a delivery waits.
     pub(crate) lanes: u64,
     pub(crate) pending: u64,
+    /// Events that cannot be found by their terms yet.
+    pub(crate) uncatalogued: u64,
     /// Bytes of the write-ahead log and of the database.
     pub(crate) log: u64,
     pub(crate) database: u64,
@@ -35,6 +37,7 @@ impl Sample {
             descriptors: process::descriptors(running.pid())?,
             lanes: sum(&metrics, "workhook_lanes{", "")?,
             pending: sum(&metrics, "workhook_deliveries{", "state=\"pending\"")?,
+            uncatalogued: sum(&metrics, "workhook_uncatalogued_events ", "")?,
             log: size("workhook.db-wal")?,
             database: size("workhook.db")?,
         })

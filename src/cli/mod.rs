@@ -32,6 +32,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, ConfigErrors, Env};
 use crate::handlers::rust::Registry;
+use crate::secret;
 
 /// Receives the webhooks of Leiga and WorkZappy: keeps every event before it says so, then hands it to your handlers.
 #[derive(Debug, Parser)]
@@ -140,6 +141,8 @@ fn half_way(done: &str) -> String {
 /// }
 /// ```
 pub fn main(register: impl FnOnce(Registry) -> Registry) -> ExitCode {
+    // Before anything secret is read.
+    secret::leave_no_core();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -38,7 +38,9 @@ pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
             }
         }
         let rest = match made {
-            Ok(made) if made >= BATCH => pause(took, false),
+            // How long a step takes is how long it waits for the commit before its own; left alone for much longer than
+            // that, the writer would never be asked for enough.
+            Ok(made) if made >= BATCH => pause(took, !upkeep.store.is_pressed()),
             Ok(_) => pause(took, false).max(GATHER),
             Err(_) => PAUSE,
         };

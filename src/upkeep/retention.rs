@@ -11,9 +11,11 @@ use crate::model::Position;
 use crate::store::{PruneRequest, Pruned, Space, StoreError};
 
 /// How often it is looked whether something is old enough.
-const EVERY: Duration = Duration::from_secs(60);
-/// How many events go at one time because of the size of the store.
+const EVERY: Duration = Duration::from_secs(10);
+/// How many events go at one time because of the size of the store: no more than has to.
 const SIZE_STEP: usize = 16;
+/// How many go at the least where room is needed, however long the writer lets a step wait.
+const URGENT_STEP: usize = 64;
 /// How much free room stays in the database for what comes in next.
 const SLACK: u64 = 32 << 20;
 
@@ -91,12 +93,12 @@ impl<'a> Round<'a> {
         let settings = self.upkeep.settings.now().await;
         let space = self.space().await?;
         let Some(received_before) = received_before(why, &settings, space) else { return Ok(None) };
-        // By size no more goes than has to.
-        let limit = if matches!(why, Why::Size) { self.pace.size().min(SIZE_STEP) } else { self.pace.size() };
+        let urgent = is_urgent(space, &settings);
+        let limit = limit(self.pace.size(), why, urgent);
         let request = PruneRequest { received_before, after, limit, known_handlers: settings.handlers.clone() };
         let (pruned, took) = timed(self.upkeep.store.prune(request)).await;
         self.pace = self.pace.after(took);
-        Ok(Some((pruned?, pause(took, is_urgent(space, &settings)))))
+        Ok(Some((pruned?, pause(took, urgent))))
     }
 
     fn tell_if_stuck(&mut self, used: u64, max_size: Option<u64>) {
@@ -143,6 +145,15 @@ fn received_before(why: Why, settings: &Settings, space: Space) -> Option<Timest
     match why {
         Why::Age(now) => settings.retention.and_then(|retention| now.checked_sub(retention).ok()),
         Why::Size => settings.max_size.filter(|max_size| space.used > *max_size).map(|_| Timestamp::MAX),
+    }
+}
+
+/// How many events go in one step.
+fn limit(pace: usize, why: Why, urgent: bool) -> usize {
+    match why {
+        _ if urgent => pace.max(URGENT_STEP),
+        Why::Age(_) => pace,
+        Why::Size => pace.min(SIZE_STEP),
     }
 }
 
@@ -206,6 +217,13 @@ mod tests {
         check(1101, None, true);
         check(10, Some(512), false);
         check(10, Some(511), true);
+    }
+
+    #[test]
+    fn where_room_is_needed_steps_do_not_shrink_with_the_time_that_they_wait() {
+        let age = Why::Age(Timestamp::MAX);
+        assert_eq!([limit(4, age, false), limit(4, Why::Size, false), limit(256, Why::Size, false)], [4, 4, 16]);
+        assert_eq!([limit(4, age, true), limit(4, Why::Size, true), limit(256, Why::Size, true)], [64, 64, 256]);
     }
 
     /// Upkeep that keeps events for no time and knows no handler, over a store with so many that are pending for `crm`.

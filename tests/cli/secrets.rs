@@ -1,7 +1,8 @@
 //! Secrets: a run of everything with marked ones, failures included, and then a search through all that it left and
-//! said (promise 8). A core of the process has them, as its memory does; docs/operations.md says how to have none.
+//! said (promise 8). A core would have them, as the memory does, so there is none.
 
 use std::fmt::Write as _;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -317,6 +318,15 @@ fn after_a_run_of_everything_no_secret_is_in_anything_that_it_left_or_said() {
     searched.add("standard output", ended.stdout);
     searched.add("the log", ended.stderr);
     searched.assert_clean(&[MARK, PROXY_BASIC, &key]);
+}
+
+#[test]
+fn a_crash_leaves_no_core_which_would_have_every_secret_in_it() {
+    let place = Place::new();
+    let crash = place.command("sh", &["-c", "ulimit -c unlimited && kill -ABRT $$"]).status().unwrap();
+    assert!(crash.core_dumped(), "this machine writes no cores, so that none can be missed: {crash}");
+    let ended = Place::new().serve(&[]).crashed();
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false), "{ended}");
 }
 
 #[test]

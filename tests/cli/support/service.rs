@@ -1,7 +1,7 @@
 //! `workhook serve` while it runs.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -77,6 +77,15 @@ impl Service {
     pub(crate) fn tell(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.process.0.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Has it crash where cores are as large as they need to be; how it ended.
+    #[track_caller]
+    pub(crate) fn crashed(mut self) -> ExitStatus {
+        let limit = format!("prlimit --core=unlimited --pid {}", self.process.0.id());
+        assert!(Command::new("sh").args(["-c", &limit]).status().unwrap().success());
+        self.tell("ABRT");
+        self.process.0.wait().unwrap()
     }
 
     /// Sends it a signal, and waits until it has ended.
