@@ -24,7 +24,7 @@ RUN awk '/^\[/ { cut = /^\[\[(bin|test|bench|example)\]\]/ } !cut' Cargo.toml > 
 COPY . .
 RUN touch src/lib.rs src/main.rs \
     && cargo build --release --locked --bin workhook \
-    && install -d -o 65532 -g 65532 -m 0750 /data
+    && install -d -m 0700 /volume/data
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 
@@ -37,8 +37,9 @@ LABEL org.opencontainers.image.title="workhook" \
       org.opencontainers.image.revision="${REVISION}"
 
 COPY --from=build /build/target/release/workhook /usr/local/bin/workhook
-# A new named volume takes its owner from this directory; otherwise it would be root's and not writable.
-COPY --from=build --chown=65532:65532 /data /data
+# A new named volume takes its owner and its mode from /data; otherwise it would be root's and not writable. What COPY
+# copies of a folder is what is in it, and the folder itself loses its mode: so /data lies in another one.
+COPY --from=build --chown=65532:65532 /volume /
 
 # A number, because some clusters cannot tell from a name that a user is not root.
 USER 65532:65532
