@@ -11,7 +11,7 @@ use workhook::contract::Brand;
 
 use super::good;
 use crate::support::raw::read;
-use crate::support::scrape::Scrape;
+use crate::support::scrape::open_connections;
 use crate::support::{Post, TestApp, alone, exchange, until};
 
 /// How many attackers there are, unless `WORKHOOK_TEST_ATTACKERS` says otherwise.
@@ -25,12 +25,6 @@ const IN_TIME: Duration = Duration::from_secs(3);
 
 fn attackers() -> usize {
     std::env::var("WORKHOOK_TEST_ATTACKERS").ok().map_or(ATTACKERS, |count| count.parse().unwrap())
-}
-
-/// How many connections the public door has at the moment.
-async fn open(app: &TestApp) -> f64 {
-    let answer = exchange(app.private, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    Scrape::read(&answer.body).sum("workhook_connections", &[])
 }
 
 /// One who connects again and again, sends a beginning, and then so much at a time.
@@ -60,7 +54,8 @@ async fn check(beginning: Vec<u8>, drip: &'static [u8], fills_the_door: bool) {
     }
     let cap = u32::try_from(CAP).unwrap();
     if fills_the_door {
-        until("the door is full", || async { (open(&app).await >= f64::from(cap) * 0.9).then_some(()) }).await;
+        until("the door is full", || async { (open_connections(&app).await >= f64::from(cap) * 0.9).then_some(()) })
+            .await;
     }
     let mut most = 0.0_f64;
     for n in 0..GOOD {
@@ -69,7 +64,7 @@ async fn check(beginning: Vec<u8>, drip: &'static [u8], fills_the_door: bool) {
         let took = began.elapsed();
         assert!(answer.as_ref().is_some_and(|answer| answer.status == 200), "{n}: {answer:?}");
         assert!(took < IN_TIME, "{n}: {took:?}");
-        most = most.max(open(&app).await);
+        most = most.max(open_connections(&app).await);
     }
     // Beside them are those that were just told to close.
     assert!(most <= f64::from(cap) * 1.5, "{most} connections, and the cap is {cap}");
