@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(keys(&Occurrence { body: b"{ }", retry_num: 3, ..base(&a, &delete) }).identity, first);
         assert_ne!(keys(&base(&b, &update)).identity, first);
         assert_ne!(keys(&Occurrence { brand: Brand::WorkZappy, ..base(&a, &update) }).identity, first);
+        assert_ne!(keys(&Occurrence { claimed_webhook_id: "78", ..base(&a, &update) }).identity, first);
         assert_ne!(
             keys(&Occurrence { claimed_webhook_id: "7", id: Some("7id-1"), ..base(&a, &update) }).identity,
             first

@@ -10,6 +10,7 @@ use crate::driver::Process;
 use crate::history::{Did, Record};
 use crate::http;
 use crate::power::{acknowledged, on_a_disk};
+use crate::senders::{Came, Sender};
 use crate::wait::until;
 use crate::world::World;
 
@@ -158,6 +159,17 @@ fn store_some(world: &mut World) -> usize {
     stored
 }
 
+/// Sends an event again that was acknowledged, as if its answer had not come.
+fn send_again(world: &World) -> Option<Came> {
+    let known = acknowledged(world);
+    let sent = world.history.entries().into_iter().find_map(|entry| match entry.record {
+        Record::Sent { id, entity, .. } if known.contains(&id) => Some((id, entity)),
+        _ => None,
+    });
+    let (id, entity) = sent.unwrap();
+    Sender::new(&world.history, &world.address, world.load, world.seed(), 0).send(&id, entity, 0)
+}
+
 #[test]
 fn a_store_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     let (mut world, disk) = on_a_disk("failing-read");
@@ -179,6 +191,8 @@ fn a_store_that_cannot_be_read_is_not_taken_for_an_empty_one() {
             Ok(process) => {
                 let told = until("the list", || listed(&process));
                 assert_eq!(told, stored, "read {read} of the start failed, seed {}", world.seed());
+                assert_eq!(send_again(&world), Some(Came::Acknowledged), "read {read} of the start failed");
+                assert_eq!(listed(&process), Some(stored), "read {read}: sent again, seed {}", world.seed());
                 process.kill();
             }
             Err(log) => assert!(struck && log.iter().any(|line| line.contains("cannot open")), "{log:#?}"),

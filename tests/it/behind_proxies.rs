@@ -8,7 +8,8 @@ use workhook::contract::Brand;
 
 use crate::support::front::Front;
 use crate::support::raw::read;
-use crate::support::{Post, TestApp, exchange};
+use crate::support::scrape::open_connections;
+use crate::support::{Post, TestApp, exchange, until};
 
 /// Only what the proxy itself says is believed.
 const TRUSTED: &str = "[ingest]\ntrusted_proxies = [\"127.0.0.1\"]";
@@ -86,6 +87,9 @@ async fn behind_the_documented_proxies_connections_are_used_again_and_no_request
         }
         senders.join_all().await;
         assert_eq!(app.health().await.events - before, 400, "{}", front.name);
+        assert!(open_connections(&app).await > 0.0, "{}: some are left for whoever comes next", front.name);
+        drop(front);
+        until("all of them are closed", || async { (open_connections(&app).await == 0.0).then_some(()) }).await;
     }
     app.stop().await;
 }

@@ -68,6 +68,7 @@ fn bodies() -> Vec<(u8, String, Vec<u8>, Verdict)> {
         kept(37, "2^53 + 1 and 2^64", r#"{"a":9007199254740993,"b":18446744073709551616,"c":-9223372036854775809}"#),
         kept(38, "a NUL as an escape", r#"{"date":1,"data":{"issue":{"id":"a\u0000b","summary":"\u0000"}}}"#),
         kept(38, "half of a pair", r#"{"data":{"issue":{"id":7,"summary":"\ud800 \udc00 \ud83d\ude00"}}}"#),
+        kept(38, "half of a pair in a key", r#"{"\ud800":1,"data":{"issue":{"id":7,"\udc00":1}}}"#),
         refused(38, b"{\"a\":\"\xff\"}", "UTF-8 from byte 6"),
         refused(38, b"{\"a\":\"\xc0\xaf\"}", "UTF-8"),
         refused(38, b"{\"a\":\"\xed\xa0\x80\"}", "UTF-8"),
@@ -147,6 +148,9 @@ pub(super) fn sizes(limit: usize) -> Vec<Case> {
         Case::new(34, "exactly the limit", good().body(body(limit)).bytes(), Accepted),
         Case::new(34, "a byte more", good().body(body(limit + 1)).bytes(), TooLarge),
         Case::new(34, "twice the limit", good().body(body(2 * limit)).bytes(), TooLarge),
+        // It is not asked for what is not wanted.
+        Case::new(34, "a byte more, if asked", good().header("Expect", "100-continue").head(limit + 1), TooLarge)
+            .apart(),
     ]
 }
 

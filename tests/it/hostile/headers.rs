@@ -115,7 +115,7 @@ fn others(brand: Brand) -> Vec<Case> {
         Case::new(group, format!("{field} {shown:?}"), post.set(field, value).bytes(), verdict)
     };
     let mut cases = vec![set(26, "Retry-Num", "00000000000000000007", Accepted)];
-    for number in ["999999999999", "-1", "0x10", "1.0", "٣", "1 2", ""] {
+    for number in ["999999999999", "-1", "+1", "0x10", "1.0", "٣", "1 2", ""] {
         // An empty one is what it is everywhere: missing digits.
         cases.push(set(26, "Retry-Num", number, Rejected("-Retry-Num is not a whole number")));
     }

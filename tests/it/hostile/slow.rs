@@ -1,6 +1,8 @@
 //! Group 15 and slow attackers: thousands of connections, and a good request is served all the same.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -11,7 +13,7 @@ use workhook::contract::Brand;
 
 use super::good;
 use crate::support::raw::read;
-use crate::support::scrape::Scrape;
+use crate::support::scrape::open_connections;
 use crate::support::{Post, TestApp, alone, exchange, until};
 
 /// How many attackers there are, unless `WORKHOOK_TEST_ATTACKERS` says otherwise.
@@ -27,18 +29,13 @@ fn attackers() -> usize {
     std::env::var("WORKHOOK_TEST_ATTACKERS").ok().map_or(ATTACKERS, |count| count.parse().unwrap())
 }
 
-/// How many connections the public door has at the moment.
-async fn open(app: &TestApp) -> f64 {
-    let answer = exchange(app.private, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    Scrape::read(&answer.body).sum("workhook_connections", &[])
-}
-
-/// One who connects again and again, sends a beginning, and then so much at a time.
-async fn attack(to: SocketAddr, beginning: Vec<u8>, drip: &'static [u8]) {
+/// One who connects again and again, sends a beginning, which is counted, and then so much at a time.
+async fn attack(to: SocketAddr, beginning: Vec<u8>, drip: &'static [u8], begun: Arc<AtomicUsize>) {
     loop {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(..2000))).await;
         let Ok(mut stream) = TcpStream::connect(to).await else { continue };
         let mut written = stream.write_all(&beginning).await;
+        begun.fetch_add(1, Ordering::Relaxed);
         while written.is_ok() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             written = match drip.is_empty() {
@@ -54,13 +51,15 @@ async fn attack(to: SocketAddr, beginning: Vec<u8>, drip: &'static [u8]) {
 async fn check(beginning: Vec<u8>, drip: &'static [u8], fills_the_door: bool) {
     let _alone = alone().await;
     let app = TestApp::with(&format!("[ingest]\nmax_connections = {CAP}")).start().await;
-    let mut attacking = JoinSet::new();
+    let (mut attacking, begun) = (JoinSet::new(), Arc::<AtomicUsize>::default());
     for _ in 0..attackers() {
-        attacking.spawn(attack(app.public, beginning.clone(), drip));
+        attacking.spawn(attack(app.public, beginning.clone(), drip, Arc::clone(&begun)));
     }
+    until("all attack", || async { (begun.load(Ordering::Relaxed) >= attackers()).then_some(()) }).await;
     let cap = u32::try_from(CAP).unwrap();
     if fills_the_door {
-        until("the door is full", || async { (open(&app).await >= f64::from(cap) * 0.9).then_some(()) }).await;
+        until("the door is full", || async { (open_connections(&app).await >= f64::from(cap) * 0.9).then_some(()) })
+            .await;
     }
     let mut most = 0.0_f64;
     for n in 0..GOOD {
@@ -69,7 +68,7 @@ async fn check(beginning: Vec<u8>, drip: &'static [u8], fills_the_door: bool) {
         let took = began.elapsed();
         assert!(answer.as_ref().is_some_and(|answer| answer.status == 200), "{n}: {answer:?}");
         assert!(took < IN_TIME, "{n}: {took:?}");
-        most = most.max(open(&app).await);
+        most = most.max(open_connections(&app).await);
     }
     // Beside them are those that were just told to close.
     assert!(most <= f64::from(cap) * 1.5, "{most} connections, and the cap is {cap}");

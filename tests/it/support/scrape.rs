@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{TestApp, exchange};
+
 /// One scrape.
 #[derive(Debug)]
 pub(crate) struct Scrape {
@@ -76,6 +78,12 @@ impl Scrape {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.samples.iter().any(|sample| sample.name == name)
     }
+}
+
+/// How many connections the public door has at the moment.
+pub(crate) async fn open_connections(app: &TestApp) -> f64 {
+    let answer = exchange(app.private, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    Scrape::read(&answer.body).sum("workhook_connections", &[])
 }
 
 #[track_caller]
