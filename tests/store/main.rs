@@ -35,6 +35,7 @@ mod memory;
 mod memory_fixture;
 
 mod postgres_away;
+mod postgres_contested;
 mod postgres_fixture;
 mod postgres_lists;
 mod postgres_open;

@@ -2,7 +2,7 @@
 //!
 //! What always holds: a key that somebody else is about to commit is waited for, so who is told that it is no new event
 //! is told after that commit (ruling 7). Keys come in one order, so processes never wait in a ring: those that tell
-//! events apart before those of bodies, each sorted.
+//! events apart before those of bodies, each sorted; and events are counted after both.
 
 use std::collections::HashSet;
 
@@ -42,8 +42,10 @@ WITH numbered AS MATERIALIZED (
     INSERT INTO keys (hash, daily, position, expires_at)
     SELECT DISTINCT ON (body_key) body_key, true, position, body_expires FROM fresh ORDER BY body_key, position DESC
     ON CONFLICT (hash) DO UPDATE SET position = EXCLUDED.position, expires_at = EXCLUDED.expires_at
+    RETURNING hash
 ), counted AS (
-    INSERT INTO totals AS t (name, shard, count) SELECT 'events', $21, count(*) FROM fresh HAVING count(*) > 0
+    INSERT INTO totals AS t (name, shard, count) SELECT 'events', $21, count(*) FROM fresh
+    HAVING count(*) > 0 AND (SELECT count(*) FROM bodies) > 0
     ON CONFLICT (name, shard) DO UPDATE SET count = t.count + EXCLUDED.count
 )
 SELECT place, position FROM fresh";
