@@ -1,6 +1,10 @@
 //! What becomes of requests while another process holds what they need, as one does that fell asleep in a transaction.
 
-use tokio::time::timeout;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
 use workhook::store::{Appended, StoreError};
 use workhook::wake::Wakes;
@@ -8,6 +12,9 @@ use workhook::wake::Wakes;
 use crate::bench::{Fixture, PATIENCE};
 use crate::postgres_fixture::{PostgresFixture, connect};
 use crate::request::Request;
+
+/// Within which a request must be answered, and a little more.
+const DEADLINE: Duration = Duration::from_millis(2500);
 
 /// Waits until somebody who stores something waits for a lock.
 async fn waits(fixture: &PostgresFixture) {
@@ -36,6 +43,63 @@ fn is_stored(appended: &Result<Appended, StoreError>) -> bool {
 
 fn is_known(appended: &Result<Appended, StoreError>) -> bool {
     matches!(appended, Ok(Appended::Duplicate { .. }))
+}
+
+// One thread, so that what is handed over together is one batch.
+#[tokio::test]
+async fn what_somebody_asleep_holds_fails_nobody_beside_it_and_is_stored_when_it_is_let_go() {
+    let mut fixture = PostgresFixture::fresh();
+    let store = fixture.open(&Wakes::default()).await;
+    let request = Request::new();
+    store.append(request.accepted()).await.unwrap();
+    for lets_go in [true, false] {
+        let asleep = holding(&fixture, "DELETE FROM keys WHERE NOT daily").await;
+        let began = Instant::now();
+        let contested = {
+            let (store, accepted) = (Arc::clone(&store), request.accepted());
+            tokio::spawn(async move { store.append(accepted).await })
+        };
+        let mut others = JoinSet::new();
+        for n in 0..40 {
+            // Some of those that need a look first.
+            let other = if n % 4 == 0 { Request::new().retry(1) } else { Request::new() };
+            let (store, other) = (Arc::clone(&store), other.body(format!("{{\"n\":{n},\"at\":\"{lets_go}\"}}")));
+            others.spawn(async move { store.append(other.accepted()).await });
+        }
+        let others = others.join_all().await;
+        assert!(others.iter().all(is_stored), "{others:?}");
+        for _ in 0..5 {
+            assert!(is_stored(&store.append(Request::new().accepted()).await), "nor anybody who comes later");
+        }
+        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+        if lets_go {
+            asleep.batch_execute("ROLLBACK").await.unwrap();
+            let known = contested.await.unwrap();
+            assert!(is_known(&known), "{known:?}");
+        } else {
+            let late = contested.await.unwrap();
+            assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+            asleep.batch_execute("ROLLBACK").await.unwrap();
+        }
+        assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
+    }
+    assert!(is_known(&store.append(request.accepted()).await));
+    assert_eq!(store.counts().await.unwrap().events, 91);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_contested_when_the_store_is_closed_is_told() {
+    let mut fixture = PostgresFixture::fresh();
+    let store = fixture.open(&Wakes::default()).await;
+    let request = Request::new();
+    store.append(request.accepted()).await.unwrap();
+    let asleep = holding(&fixture, "DELETE FROM keys WHERE NOT daily").await;
+    // Handed over first, and then closed.
+    let (told, closed) = tokio::join!(store.append(request.accepted()), timeout(DEADLINE, store.close()));
+    assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+    assert!(closed.is_ok(), "it ends");
+    asleep.batch_execute("ROLLBACK").await.unwrap();
 }
 
 #[tokio::test]

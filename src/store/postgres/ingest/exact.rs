@@ -49,7 +49,7 @@ struct Known {
 /// Stores them, or recognises them.
 pub(super) async fn store(storing: &Storing<'_>, requests: &[Request]) -> Result<Vec<Appended>, Failure> {
     let accepted: Vec<&Accepted> = requests.iter().map(|request| &request.accepted).collect();
-    let transaction = storing.pool.begin().await?;
+    let transaction = storing.pool.begin_with_patience(storing.patience).await?;
     let mut keys = Keys { known: lock(&transaction, &accepted).await?, storing };
     let mut new: Vec<&Accepted> = Vec::new();
     let judged: Vec<Judged> = accepted.iter().map(|accepted| keys.judge(accepted, &mut new)).collect();
@@ -167,7 +167,7 @@ impl Keys<'_> {
                    )
                    UPDATE keys k SET position = n.position, expires_at = n.expires_at, daily = n.daily
                    FROM unnest($1, $2, $3, $4) AS n (hash, position, expires_at, daily) WHERE k.hash = n.hash";
-        transaction.execute(sql, &[&hashes, &positions, &expire, &daily, &self.storing.db.shard, &events]).await?;
+        transaction.execute(sql, &[&hashes, &positions, &expire, &daily, &self.storing.shard, &events]).await?;
         let empty = self.known.iter().filter(|(_, known)| !known.changed && known.expires_at == 0);
         let empty: Array<Hash> = empty.map(|(hash, _)| *hash).collect();
         if !empty.0.is_empty() {
