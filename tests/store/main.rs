@@ -42,6 +42,7 @@ mod postgres_open;
 mod postgres_server;
 mod postgres_shared;
 mod postgres_texts;
+mod postgres_tls;
 
 mod sqlite_fixture;
 mod sqlite_keep;

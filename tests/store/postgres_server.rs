@@ -1,7 +1,8 @@
 //! A PostgreSQL server of a test's own, which it may stop, and what stands between it and a store.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,23 @@ impl OwnServer {
         let folder = open_folder();
         let url = script("start", &folder);
         OwnServer { folder, url: url.trim().to_owned() }
+    }
+
+    /// Has it encrypt for those who ask for it, with this certificate and its key in PEM.
+    pub(crate) fn encrypt(&self, certificate: &str, key: &str) {
+        let cluster = self.folder.path().join("server/cluster");
+        let owner = std::fs::metadata(&cluster).unwrap();
+        for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
+            let file = cluster.join(name);
+            std::fs::write(&file, pem).unwrap();
+            // It takes a key that nobody else can read only.
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+            std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let mut settings = std::fs::OpenOptions::new().append(true).open(cluster.join("postgresql.conf")).unwrap();
+        settings.write_all(b"ssl = on\n").unwrap();
+        self.halt();
+        self.resume();
     }
 
     pub(crate) fn url(&self) -> &str {
