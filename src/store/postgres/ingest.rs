@@ -29,8 +29,9 @@ use crate::store::{Appended, Metrics, StoreError};
 
 /// The longest that a batch takes; it is the longest that a request may wait for its answer (ruling 9).
 const BATCH_TAKES_MAX: Duration = Duration::from_secs(2);
-/// How long a batch waits for what somebody else holds. A commit takes less, unless whoever makes it has fallen asleep.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a batch waits for what somebody else holds, at the least and at the most: four times as long as a batch takes
+/// at present, which is longer than others hold something, unless they have fallen asleep.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
 
 /// Takes requests, and hands them to the task that stores them.
 pub(super) struct Ingest {
@@ -73,15 +74,20 @@ impl Ingest {
 
     /// The task's work: until it is closed and nothing waits.
     pub(super) async fn run(&self, db: &Arc<Database>, pool: &Pool, remember_ms: i64) {
-        let storing = Storing { db, pool, remember_ms, shard: db.shard, patience: PATIENCE };
         let mut contested = Contested::default();
+        let mut pace = Duration::ZERO;
         while let Some(requests) = self.next(contested.again_in()).await {
+            let patience = (pace * 4).clamp(PATIENCE.0, PATIENCE.1);
+            let storing = Storing { db, pool, remember_ms, shard: db.shard, patience };
             if !requests.is_empty() {
                 let (count, began) = (requests.len(), Instant::now());
                 let left = storing.store(requests).await;
                 let took = began.elapsed();
                 self.metrics.committed(count, took, !left.failed);
                 self.lock().waiting.took(took);
+                if left.contested.is_empty() && !left.failed {
+                    pace = took.max((pace + took) / 2);
+                }
                 contested.put(left.contested);
             }
             contested.try_again(&storing).await;

@@ -14,8 +14,8 @@ use crate::store::postgres::failure::Failure;
 use crate::store::postgres::tallies;
 use crate::store::waiting::{BATCH_MAX, Request, WAITING_BYTES_MAX};
 
-/// How long a part of a batch waits for what somebody else holds.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// How much shorter than a batch a part of one waits for what somebody else holds.
+const HASTE: u32 = 10;
 /// The longest that a batch is taken apart in which something is contested.
 pub(super) const APART_MAX: Duration = Duration::from_millis(300);
 /// How often what is contested is tried again.
@@ -43,7 +43,7 @@ impl Left {
 pub(super) async fn apart(storing: &Storing<'_>, batch: Vec<Request>, longest: Duration) -> Left {
     // Where this process counts may be what somebody holds.
     let shard = (storing.shard + tallies::SHARDS / 2) % tallies::SHARDS;
-    let (storing, began) = (Storing { patience: PATIENCE, shard, ..*storing }, Instant::now());
+    let (storing, began) = (Storing { patience: storing.patience / HASTE, shard, ..*storing }, Instant::now());
     let (mut left, mut parts) = (Left::default(), halves(batch));
     while began.elapsed() < longest
         && let Some(mut part) = parts.pop()
