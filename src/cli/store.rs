@@ -1,6 +1,6 @@
 //! `workhook store`: what is done with a whole store while nobody serves from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::progress::Progress;
 use super::{Done, Failed, Form, output, table};
 use crate::config::{Env, shown_store, store_place};
-use crate::store::transfer::{Copied, Transfer, copy};
+use crate::store::transfer::{Copied, CopyError, Transfer, copy};
 use crate::store::{Place, PostgresCopy, SqliteStore};
 
 /// What to do with a store.
@@ -24,7 +24,8 @@ pub(super) enum Store {
 ///
 /// No workhook may run on either of them. The one that is copied stays as it is. When the copy is interrupted, the same
 /// command goes on with it; until it is whole, the store that is filled is opened by nothing else. What is counted at
-/// the end has to be the same in both. Events can be found by their words again a little after workhook serves from the
+/// the end has to be the same in both. Once it is whole, the same command says so again and does nothing, or fails where
+/// the store that was copied was used since. Events can be found by their words again a little after workhook serves from the
 /// new store.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
@@ -51,7 +52,7 @@ impl Store {
 impl Copy {
     async fn run(&self) -> Done {
         let (from, to) = (self.place("FROM", &self.from)?, self.place("TO", &self.to)?);
-        if shown_store(&from) == shown_store(&to) {
+        if is_same(&from, &to) {
             return Err(Failed::Use(anyhow!("both are {}", shown_store(&from))));
         }
         if let Some(file) = from.embedded().map(|file| &file.path).filter(|path| !path.exists()) {
@@ -68,7 +69,11 @@ impl Copy {
             Err(error) => Err(error.context(format!("cannot copy {}", shown_store(&from)))),
         };
         to_store.close_transfer().await;
-        self.say(&copied?);
+        match copied {
+            Ok(copied) => self.say(&copied),
+            Err(error) if matches!(error.downcast_ref(), Some(CopyError::Same)) => return Err(Failed::Use(error)),
+            Err(error) => return Err(Failed::Work(error)),
+        }
         Ok(())
     }
 
@@ -94,13 +99,27 @@ impl Copy {
         if self.form.json {
             let tables: serde_json::Map<_, _> =
                 copied.tables.iter().map(|(table, rows)| ((*table).to_owned(), json!(rows))).collect();
-            output::json(&json!({ "copied": tables, "resumed": copied.resumed }));
+            output::json(&json!({ "copied": tables, "resumed": copied.resumed, "already": copied.already }));
             return;
         }
         let rows: Vec<Vec<String>> =
             copied.tables.iter().map(|(table, rows)| vec![(*table).to_owned(), rows.to_string()]).collect();
         table::print(&["COPIED", "ROWS"], &rows);
-        output::line("Everything is copied, and counted in both stores.");
+        output::line(if copied.already {
+            "This was copied already, and nobody has used it since."
+        } else {
+            "Everything is copied, and counted in both stores."
+        });
+    }
+}
+
+/// Whether two addresses are of one store, as far as they tell.
+fn is_same(one: &Place, other: &Place) -> bool {
+    let file = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    match (one, other) {
+        (Place::Sqlite(one), Place::Sqlite(other)) => file(&one.path) == file(&other.path),
+        (Place::Postgres(one), Place::Postgres(other)) => one.url.expose() == other.url.expose(),
+        _ => false,
     }
 }
 

@@ -73,6 +73,15 @@ pub struct Reached {
     pub next: Option<String>,
 }
 
+/// The copy by which a store was filled, once it was whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Which copy it was.
+    pub copy: String,
+    /// The store that it was of.
+    pub of: String,
+}
+
 /// The last numbers that were given, none of which is given again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Given {
@@ -98,21 +107,27 @@ pub trait Transfer: Send + Sync {
     /// Writes rows, and with them the place to go on at.
     async fn write(&self, table: &'static Table, rows: Vec<Row>, reached: Reached) -> Result<(), StoreError>;
 
-    /// The copy that is being made of this store, where one was begun.
+    /// What tells this store apart from others, however it is addressed.
+    async fn id(&self) -> Result<String, StoreError>;
+
+    /// What a copy of this store is known by, where one was begun; the same for all as long as nobody else opened it.
     async fn copied_as(&self) -> Result<Option<String>, StoreError>;
 
     /// Says that a copy is being made of this store.
-    async fn set_copied_as(&self, copy: Option<String>) -> Result<(), StoreError>;
+    async fn set_copied_as(&self, copy: String) -> Result<(), StoreError>;
 
     /// Where the copy is that this store is being filled by, if there is one. Until it is whole nobody else opens this
     /// store.
     async fn reached(&self) -> Result<Option<Reached>, StoreError>;
 
+    /// The copy by which this store was filled, where it was.
+    async fn filled(&self) -> Result<Option<Filled>, StoreError>;
+
     /// The last numbers that were given.
     async fn given(&self) -> Result<Given, StoreError>;
 
     /// Makes everything else from the rows that were written, and says that the copy is whole.
-    async fn finish(&self, given: Given) -> Result<(), StoreError>;
+    async fn finish(&self, given: Given, filled: Filled) -> Result<(), StoreError>;
 
     /// Why this store cannot be copied as it is; `None` where it can.
     async fn cannot_be_copied(&self) -> Result<Option<&'static str>, StoreError>;

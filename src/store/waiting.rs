@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{Appended, StoreError};
 use crate::contract::Accepted;
@@ -34,6 +35,8 @@ pub(super) struct Waiting {
 /// A request that waits to be stored.
 pub(super) struct Request {
     pub(super) accepted: Accepted,
+    /// Since when it waits.
+    pub(super) since: Instant,
     pub(super) reply: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
@@ -49,7 +52,7 @@ impl Waiting {
         }
         let (reply, answer) = oneshot::channel();
         self.bytes += bytes;
-        self.requests.push_back(Request { accepted, reply });
+        self.requests.push_back(Request { accepted, since: Instant::now(), reply });
         Ok(answer)
     }
 

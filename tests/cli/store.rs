@@ -19,8 +19,10 @@ fn a_store_is_copied_and_served_from_and_what_somebody_uses_is_left_alone() {
 
     let copied: Value = place.run(&[&COPY[..], &copy, &["--json"]].concat()).json();
     assert_eq!((&copied["resumed"], &copied["copied"]["events"]), (&false.into(), &before.events.into()));
-    let said = place.run(&[&COPY[..], &copy].concat()).failed(1);
-    assert!(said.contains("has or had events"), "{said}");
+    let again: Value = place.run(&[&COPY[..], &copy, &["--json"]].concat()).json();
+    assert_eq!((&again["already"], &again["copied"]), (&true.into(), &copied["copied"]));
+    let said = place.run(&[&COPY[..], &copy].concat()).good();
+    assert!(said.contains("This was copied already, and nobody has used it since."), "{said}");
     let table = place.run(&[&COPY[..], &[copy[0], "sqlite:third.db"]].concat()).good();
     assert!(table.contains("COPIED") && table.contains("counted in both stores"), "{table}");
 
@@ -29,6 +31,14 @@ fn a_store_is_copied_and_served_from_and_what_somebody_uses_is_left_alone() {
     let list: Value = service.run(&["events", "list", "--json"]).json();
     assert_eq!(list["events"].as_array().unwrap().len() as u64, before.events);
     service.newest("Sprint.Start");
+    let mut place = service.killed();
+
+    let back = place.run(&[&COPY[..], &[copy[1], copy[0]]].concat()).failed(1);
+    assert!(back.contains("has or had events"), "{back}");
+    place.set_to("WORKHOOK__STORE__URL", copy[0]);
+    let place = place.serve(&[]).killed();
+    let said = place.run(&[&COPY[..], &copy].concat()).failed(1);
+    assert!(said.contains("the store that was copied was used since"), "{said}");
 }
 
 #[test]
@@ -46,6 +56,7 @@ fn what_is_no_store_or_not_there_is_told() {
     check("sqlite:same.db", "sqlite:same.db", 2, "both are same.db");
     check("env:SECRET", "env:SECRET", 2, "both are");
     place.write("from.db", "");
+    check("sqlite:from.db", "sqlite:./from.db", 2, "both are from.db");
     check("sqlite:from.db", "env:SECRET", 1, "127.0.0.1:1");
     place.run(&["store", "copy", "sqlite:a.db"]).failed(2);
 }

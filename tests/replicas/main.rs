@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests included")]
 
 mod breakers;
+mod copies;
 mod database;
 mod duties;
 mod far_end;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::database::{Database, server_address};
@@ -130,6 +131,31 @@ fn while_the_database_is_away_every_request_is_answered_in_time_and_all_goes_on_
     until("it is ready", || (replica.readyz().0 == 200).then_some(()));
     assert_eq!(send(door, "away-0", 2), 200);
     asked(&echo, 2);
+}
+
+#[test]
+fn a_dead_letter_whose_commit_was_not_heard_of_is_no_lost_one_and_its_notice_is_made_once() {
+    let (database, echo, way) = (Database::new(), Echo::start(Some(404)), Way::to(&server_address()));
+    let replica = Replica::start(place(&database.url_by(way.address), &crm(&echo)), "all");
+    // What settling says, and nothing else does.
+    way.unheard("UPDATE deliveries d SET state = n.state");
+    assert_eq!(send(replica.public.unwrap(), "a", 1), 200);
+    asked(&echo, 1);
+    until("its commit is not heard of", || way.was_unheard().then_some(()));
+    let notices = || {
+        let (_, body) = get(replica.private, "/api/v1/events?name=Workhook.DeadLetter", &[]).unwrap();
+        serde_json::from_str::<Value>(&body).unwrap()["events"].as_array().unwrap().clone()
+    };
+    let notice = until("its notice is made", || notices().pop());
+    assert_eq!(notices().len(), 1, "{notice}");
+    let (_, metrics) = get(replica.private, "/metrics", &[]).unwrap();
+    let attempts: Vec<_> = metrics.lines().filter(|line| line.starts_with("workhook_attempts_total{")).collect();
+    let made = |outcome: &str| attempts.iter().any(|line| line.contains(outcome) && !line.ends_with(" 0"));
+    assert!(made("refused") && !made("lost"), "{attempts:?}");
+    let said = replica.stop();
+    assert!(!said.contains("a result was refused"), "{said}");
+    let of_it = |request: &&String| request.contains(r#"{"issue":{"id":1}}"#);
+    assert_eq!(echo.received().iter().filter(of_it).count(), 1);
 }
 
 #[test]

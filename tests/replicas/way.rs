@@ -31,9 +31,20 @@ struct State {
     delay: Duration,
     /// Connections before this one pass nothing on any more, either way.
     lost_before: u64,
+    /// Of the next transaction in which this is said to the server, the answer to the commit is not passed on.
+    unheard: Option<&'static str>,
     /// How many there were.
     count: u64,
     open: Vec<TcpStream>,
+}
+
+/// How far a connection is with the transaction whose commit is not to be heard of.
+#[derive(Debug, Default)]
+enum Marked {
+    #[default]
+    No,
+    InTransaction,
+    Committing,
 }
 
 impl Way {
@@ -76,6 +87,17 @@ impl Way {
         state.lost_before = state.count;
     }
 
+    /// Cuts the connection of the next transaction in which this is said, once, after the server has committed it and
+    /// before that is heard.
+    pub(crate) fn unheard(&self, said: &'static str) {
+        self.passing.state().unheard = Some(said);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn was_unheard(&self) -> bool {
+        self.passing.state().unheard.is_none()
+    }
+
     /// Is as it was in the beginning. What was cut or lost stays so.
     pub(crate) fn mend(&self) {
         let mut state = self.passing.state();
@@ -101,17 +123,21 @@ impl Passing {
             state.count
         };
         let both = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        let marked = Arc::<Mutex<Marked>>::default();
         for (from, to, is_answer) in [(both.0, both.1, false), (far, near, true)] {
             let _ = (from.set_nodelay(true), to.set_nodelay(true));
-            let passing = Arc::clone(self);
-            std::thread::spawn(move || passing.copy(number, from, to, is_answer));
+            let (passing, marked) = (Arc::clone(self), Arc::clone(&marked));
+            std::thread::spawn(move || passing.copy(number, from, to, is_answer, &marked));
         }
     }
 
     /// Passes on what comes from one end until it comes no more.
-    fn copy(&self, number: u64, mut from: TcpStream, mut to: TcpStream, is_answer: bool) {
+    fn copy(&self, number: u64, mut from: TcpStream, mut to: TcpStream, is_answer: bool, marked: &Mutex<Marked>) {
         let mut chunk = vec![0; CHUNK];
         while let Ok(read @ 1..) = from.read(&mut chunk) {
+            if self.is_unheard(&chunk[..read], is_answer, &mut marked.lock().unwrap()) {
+                break;
+            }
             let state = self.state();
             let state = self.changed.wait_while(state, |state| state.is_held && is_answer && !state.is_cut);
             let (delay, is_lost) =
@@ -124,5 +150,21 @@ impl Passing {
         if number > self.state().lost_before {
             let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
         }
+    }
+
+    /// Whether this is the answer to a commit that is not to be heard.
+    fn is_unheard(&self, chunk: &[u8], is_answer: bool, marked: &mut Marked) -> bool {
+        let mut state = self.state();
+        let says = |text: &str| chunk.windows(text.len()).any(|part| part == text.as_bytes());
+        match *marked {
+            Marked::No if !is_answer && state.unheard.is_some_and(says) => *marked = Marked::InTransaction,
+            Marked::InTransaction if !is_answer && chunk.ends_with(b"COMMIT\0") => *marked = Marked::Committing,
+            Marked::Committing if is_answer => {
+                state.unheard = None;
+                return true;
+            }
+            _ => {}
+        }
+        false
     }
 }

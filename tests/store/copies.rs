@@ -6,7 +6,8 @@ mod filled;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use workhook::store::transfer::{CopyError, Given, Reached, Row, Rows, Table, Transfer, copy};
+use workhook::secret::Secret;
+use workhook::store::transfer::{Copied, CopyError, Filled, Given, Reached, Row, Rows, Table, Transfer, copy};
 use workhook::store::{
     Metrics, OpenError, PostgresCopy, PostgresSettings, PostgresStore, SqliteSettings, SqliteStore, Store, StoreError,
 };
@@ -15,6 +16,7 @@ use workhook::wake::Wakes;
 use self::filled::{assert_same, fill, goes_on, told};
 use crate::bench::{Bench, Fixture};
 use crate::postgres_fixture::PostgresFixture;
+use crate::postgres_server::Proxy;
 use crate::request::Request;
 use crate::sqlite_fixture::SqliteFixture;
 
@@ -42,11 +44,15 @@ impl Transfer for Failing<'_> {
         self.store.write(table, rows, reached).await
     }
 
+    async fn id(&self) -> Result<String, StoreError> {
+        self.store.id().await
+    }
+
     async fn copied_as(&self) -> Result<Option<String>, StoreError> {
         self.store.copied_as().await
     }
 
-    async fn set_copied_as(&self, copy: Option<String>) -> Result<(), StoreError> {
+    async fn set_copied_as(&self, copy: String) -> Result<(), StoreError> {
         self.store.set_copied_as(copy).await
     }
 
@@ -54,12 +60,16 @@ impl Transfer for Failing<'_> {
         self.store.reached().await
     }
 
+    async fn filled(&self) -> Result<Option<Filled>, StoreError> {
+        self.store.filled().await
+    }
+
     async fn given(&self) -> Result<Given, StoreError> {
         self.store.given().await
     }
 
-    async fn finish(&self, given: Given) -> Result<(), StoreError> {
-        self.store.finish(given).await
+    async fn finish(&self, given: Given, filled: Filled) -> Result<(), StoreError> {
+        self.store.finish(given, filled).await
     }
 
     async fn cannot_be_copied(&self) -> Result<Option<&'static str>, StoreError> {
@@ -153,18 +163,74 @@ async fn a_store_is_the_same_in_postgresql_and_when_it_is_copied_back() {
     }
 }
 
+/// Opens a store and stores something in it, as somebody who serves from it does.
+async fn use_file(settings: &SqliteSettings) {
+    let store = SqliteStore::open(settings, &Wakes::default()).unwrap();
+    store.append(Request::new().accepted()).await.unwrap();
+    store.close().await;
+}
+
 #[tokio::test]
-async fn an_empty_store_is_copied_and_the_copy_is_not_copied_over() {
-    let (from, to) = (SqliteFixture::fresh(), SqliteFixture::fresh());
-    let (from, to) = (from.config(), to.config());
+async fn a_copy_that_is_whole_is_known_until_the_store_that_was_copied_is_used() {
+    let fixtures = [SqliteFixture::fresh(), SqliteFixture::fresh()];
+    let [from, to] = fixtures.each_ref().map(SqliteFixture::config);
+    let mut fixture = PostgresFixture::fresh();
+    fixture.open(&Wakes::default()).await.close().await;
+    use_file(&from).await;
+    let settings = fixture.settings();
+    let both = async |name: &str| {
+        let (source, file, tables) = (open_file(&from).await, open_file(&to).await, open_tables(&settings).await);
+        let mut copied = Vec::new();
+        for target in [&file, &tables] {
+            copied.push(copy(&*source, &**target, name.to_owned(), |_| {}).await);
+        }
+        for store in [source, file, tables] {
+            store.close_transfer().await;
+        }
+        copied
+    };
+    let of_both = |copied: Vec<Result<Copied, CopyError>>| -> Vec<_> {
+        let events = |copied: &Copied| copied.tables.iter().find(|(table, _)| *table == "events").unwrap().1;
+        copied.into_iter().map(|copied| copied.map(|copied| (copied.already, events(&copied))).unwrap()).collect()
+    };
+    assert_eq!(of_both(both("first").await), [(false, 1), (false, 1)]);
+    assert_eq!(of_both(both("second").await), [(true, 1), (true, 1)]);
+    use_file(&to).await;
+    fixture.open(&Wakes::default()).await.close().await;
+    assert_eq!(of_both(both("third").await), [(true, 1), (true, 1)], "who goes on is the copy");
+    use_file(&from).await;
+    let went_on = both("fourth").await;
+    assert!(went_on.iter().all(|copied| matches!(copied, Err(CopyError::WentOn))), "{went_on:?}");
+}
+
+#[tokio::test]
+async fn one_store_by_two_addresses_is_not_copied_into_itself_and_two_schemas_are_two_stores() {
+    let mut fixtures = [PostgresFixture::fresh(), PostgresFixture::fresh()];
+    for fixture in &mut fixtures {
+        fixture.open(&Wakes::default()).await.close().await;
+    }
+    let [one, other] = fixtures.each_ref().map(PostgresFixture::settings);
+    let proxy = Proxy::start(&fixtures[0].url()).await;
+    let far = PostgresSettings { url: Secret::new(proxy.url.clone()), ..one.clone() };
+    let (near, far, other) = (open_tables(&one).await, open_tables(&far).await, open_tables(&other).await);
+    let same = copy(&*near, &*far, "same".to_owned(), |_| {}).await;
+    assert!(matches!(same, Err(CopyError::Same)), "{same:?}");
+    copy(&*far, &*other, "other".to_owned(), |_| {}).await.unwrap();
+    for store in [near, far, other] {
+        store.close_transfer().await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_store_is_copied_and_another_one_is_not_copied_over_it() {
+    let fixtures = [SqliteFixture::fresh(), SqliteFixture::fresh(), SqliteFixture::fresh()];
+    let [from, to, another] = fixtures.each_ref().map(SqliteFixture::config);
     let (source, target) = (open_file(&from).await, open_file(&to).await);
     let copied = copy(&*source, &*target, "first".to_owned(), |_| {}).await.unwrap();
     assert!(!copied.resumed && copied.tables.iter().all(|(_, rows)| *rows == 0), "{copied:?}");
     target.close_transfer().await;
-    let store = SqliteStore::open(&to, &Wakes::default()).unwrap();
-    store.append(Request::new().accepted()).await.unwrap();
-    store.close().await;
-    let target = open_file(&to).await;
+    use_file(&to).await;
+    let (source, target) = (open_file(&another).await, open_file(&to).await);
     let again = copy(&*source, &*target, "second".to_owned(), |_| {}).await;
     assert!(matches!(again, Err(CopyError::NotEmpty("events"))), "{again:?}");
 }

@@ -35,12 +35,14 @@ mod memory;
 mod memory_fixture;
 
 mod postgres_away;
+mod postgres_contested;
 mod postgres_fixture;
 mod postgres_lists;
 mod postgres_open;
 mod postgres_server;
 mod postgres_shared;
 mod postgres_texts;
+mod postgres_tls;
 
 mod sqlite_fixture;
 mod sqlite_keep;

@@ -15,7 +15,7 @@ use workhook::model::{Claimed, DeliveryId, DeliveryState, Ended, NewDelivery, Ne
 use workhook::store::Settled;
 
 use self::step::{HANDLERS, Kind, Next, Step, step};
-use crate::bench::{ALL, Bench, LEASE, at, handler, plan};
+use crate::bench::{ALL, Bench, LEASE, at, handler, plan, settlement};
 use crate::request::Request;
 
 pub(crate) async fn any_course_of_events_is_as_the_model_says(bench: &mut Bench) {
@@ -47,6 +47,8 @@ struct Course {
     paused: BTreeSet<&'static str>,
     /// Every claim that this process got, those that are over too.
     claims: Vec<Claimed>,
+    /// How many results there were.
+    results: u32,
 }
 
 /// A delivery as it should be.
@@ -86,7 +88,7 @@ impl Delivery {
 impl Course {
     fn new(bench: Bench) -> Course {
         let (unplanned, deliveries, paused, claims) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
-        Course { bench, now: 0, unplanned, deliveries, paused, claims }
+        Course { bench, now: 0, unplanned, deliveries, paused, claims, results: 0 }
     }
 
     async fn step(&mut self, step: &Step) {
@@ -189,7 +191,11 @@ impl Course {
             Next::WaitFor(seconds) => NextStep::WaitUntil(at(now + seconds)),
             Next::Dead => NextStep::Dead("no".to_owned()),
         };
-        let settled = self.bench.settle(claimed, step, at(now)).await;
+        let mut result = settlement(claimed, step, at(now));
+        self.results += 1;
+        // No two are the same, which would be one that comes again.
+        result.outcome.as_mut().unwrap().message = format!("result {}", self.results);
+        let settled = self.bench.store.settle(result).await.unwrap();
         let Some(delivery) = self.held(claimed) else {
             assert_eq!(settled, Settled::LostLease);
             return;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use workhook::store::{Appended, Duty, Store, StoreError};
+use workhook::model::{DeliveryId, NextStep};
+use workhook::store::{Appended, Duty, Settled, Store, StoreError};
 use workhook::wake::Wakes;
 
-use crate::bench::{Fixture, PATIENCE, at, claim_request, plan, to};
+use crate::bench::{Fixture, PATIENCE, at, claim_request, plan, settlement, to};
 use crate::postgres_fixture::{PostgresFixture, connect, server};
 use crate::postgres_server::{OwnServer, Pooler, Proxy, Way, open};
 use crate::request::Request;
@@ -90,6 +91,56 @@ async fn ruling_07_where_the_answer_of_a_commit_was_lost_a_retry_is_a_duplicate(
     store.close().await;
 }
 
+/// What is kept of a delivery, and how much there is of what.
+async fn kept(store: &dyn Store, id: DeliveryId) -> String {
+    let record = store.delivery(id).await.unwrap().unwrap();
+    let (next_of_lane, counts) = (store.delivery(DeliveryId(id.0 + 1)).await.unwrap(), store.counts().await.unwrap());
+    format!("{record:?} {:?} {:?}", next_of_lane.and_then(|next| next.due_at), counts.deliveries)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_whose_commit_was_not_heard_of_is_kept_once_and_not_refused_when_it_comes_again() {
+    let mut fixture = PostgresFixture::fresh();
+    fixture.open(&Wakes::default()).await.close().await;
+    let proxy = Proxy::start(&fixture.url()).await;
+    let (near, far) = (fixture.open(&Wakes::default()).await, open(&proxy.url, true).await);
+    assert!(near.hold(Duty::Planning, PATIENCE).await.unwrap());
+    let later = || at(90);
+    let cases = [
+        (NextStep::Delivered, true),
+        (NextStep::Dead("no".to_owned()), true),
+        (NextStep::RetryAt(later()), true),
+        (NextStep::WaitUntil(later()), true),
+        (NextStep::Dead("used up".to_owned()), false),
+    ];
+    for (case, (next, tried)) in cases.into_iter().enumerate() {
+        let lane = format!("lane-{case}");
+        for _ in 0..2 {
+            let Appended::Stored { position, .. } = near.append(Request::new().accepted()).await.unwrap() else {
+                panic!("it is new")
+            };
+            near.plan(vec![plan(position, &[to("crm", Some(&lane))])], at(0)).await.unwrap();
+        }
+        let claimed = near.claim(claim_request("crm", 1, at(0))).await.unwrap().claimed.remove(0);
+        let mut result = settlement(&claimed, next.clone(), at(1));
+        result.outcome = result.outcome.filter(|_| tried);
+        proxy.set(Way::CommitsUnheard);
+        let unheard = far.settle(result.clone()).await;
+        assert!(matches!(unheard, Err(StoreError::Unavailable(_))), "{next:?}: {unheard:?}");
+        proxy.set(Way::Open);
+        let before = kept(&*near, claimed.id).await;
+        assert_eq!(far.settle(result.clone()).await.unwrap(), Settled::Kept, "{next:?}");
+        let other = settlement(&claimed, NextStep::Delivered, at(2));
+        assert_eq!(far.settle(other).await.unwrap(), Settled::LostLease, "another result is refused, {next:?}");
+        assert_eq!(kept(&*near, claimed.id).await, before, "nothing is done twice, {next:?}");
+        near.cancel(vec![claimed.id, DeliveryId(claimed.id.0 + 1)], "away".to_owned(), at(3)).await.unwrap();
+        let again = far.settle(result).await.unwrap();
+        assert_eq!(again, Settled::Kept, "whatever became of it afterwards, {next:?}");
+    }
+    far.close().await;
+    near.close().await;
+}
+
 #[tokio::test]
 async fn what_the_database_gives_up_because_of_another_is_done_again_and_a_full_disk_is_told() {
     let mut fixture = PostgresFixture::fresh();
@@ -135,7 +186,7 @@ async fn a_pooler_may_give_every_transaction_another_connection() {
     for claimed in stores[1].claim(claim_request("log", 300, at(0))).await.unwrap().claimed {
         let store = Arc::clone(&stores[1]);
         settling.spawn(async move {
-            let delivered = crate::bench::settlement(&claimed, workhook::model::NextStep::Delivered, at(1));
+            let delivered = settlement(&claimed, NextStep::Delivered, at(1));
             store.settle(delivered).await.unwrap();
             store.event(claimed.event.id).await.unwrap().unwrap().deliveries.len()
         });

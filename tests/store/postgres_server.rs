@@ -1,8 +1,11 @@
 //! A PostgreSQL server of a test's own, which it may stop, and what stands between it and a store.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -33,6 +36,23 @@ impl OwnServer {
         let folder = open_folder();
         let url = script("start", &folder);
         OwnServer { folder, url: url.trim().to_owned() }
+    }
+
+    /// Has it encrypt for those who ask for it, with this certificate and its key in PEM.
+    pub(crate) fn encrypt(&self, certificate: &str, key: &str) {
+        let cluster = self.folder.path().join("server/cluster");
+        let owner = std::fs::metadata(&cluster).unwrap();
+        for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
+            let file = cluster.join(name);
+            std::fs::write(&file, pem).unwrap();
+            // It takes a key that nobody else can read only.
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+            std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let mut settings = std::fs::OpenOptions::new().append(true).open(cluster.join("postgresql.conf")).unwrap();
+        settings.write_all(b"ssl = on\n").unwrap();
+        self.halt();
+        self.resume();
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -95,6 +115,8 @@ pub(crate) enum Way {
     Blocked,
     /// Nothing that the server says comes back.
     NoAnswers,
+    /// A connection ends in place of what the server says when it has committed a transaction of several statements.
+    CommitsUnheard,
     /// Every connection ends.
     Cut,
 }
@@ -117,8 +139,10 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(&to).await else { continue };
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                tokio::spawn(carry(from_client, to_server, sender.subscribe(), false));
-                tokio::spawn(carry(from_server, to_client, sender.subscribe(), true));
+                let unheard = Arc::<AtomicBool>::default();
+                let heard = Arc::clone(&unheard);
+                tokio::spawn(carry(from_client, to_server, sender.subscribe(), unheard, false));
+                tokio::spawn(carry(from_server, to_client, sender.subscribe(), heard, true));
             }
         });
         Proxy { url, way, task }
@@ -136,15 +160,29 @@ impl Drop for Proxy {
     }
 }
 
-/// Carries bytes one way until an end closes, or the way is cut.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::Receiver<Way>, back: bool) {
+/// Carries bytes one way until an end closes, or the way is cut. `unheard` is for both ways: the next answer is not to
+/// be heard.
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut way: watch::Receiver<Way>,
+    unheard: Arc<AtomicBool>,
+    back: bool,
+) {
     let mut buffer = vec![0; 16 << 10];
     let mut cut = way.clone();
     let carried = async {
         loop {
             let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-            if back && *way.borrow() == Way::NoAnswers {
+            let now = *way.borrow();
+            if back && now == Way::NoAnswers {
                 continue;
+            }
+            if back && unheard.load(Ordering::Relaxed) {
+                return;
+            }
+            if now == Way::CommitsUnheard && buffer[..count].ends_with(b"COMMIT\0") {
+                unheard.store(true, Ordering::Relaxed);
             }
             if way.wait_for(|way| *way != Way::Blocked).await.is_err() || to.write_all(&buffer[..count]).await.is_err()
             {

@@ -1,5 +1,6 @@
 //! Keeping what came of attempts.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 
 use super::failure::Failure;
 use super::pool::Transaction;
-use super::statement::Array;
+use super::statement::{Array, Param};
 use crate::model::{Attempt, DeliveryId, Ended, Outcome};
 
 /// An attempt of a delivery, under the claim with this epoch.
@@ -36,30 +37,69 @@ pub(super) async fn keep(transaction: &Transaction, attempts: &[Kept]) -> Result
     if attempts.is_empty() {
         return Ok(());
     }
-    let outcomes = || attempts.iter().map(|kept| &kept.attempt.outcome);
     // An attempt that did not count gives its number to the next one, which takes its place.
     let sql = "INSERT INTO attempts (delivery, number, epoch, ended, started_at, took_ms, status, message, response)
-               SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $8, $7, $9)
                ON CONFLICT (delivery, number) DO UPDATE SET epoch = EXCLUDED.epoch, ended = EXCLUDED.ended,
                    started_at = EXCLUDED.started_at, took_ms = EXCLUDED.took_ms, status = EXCLUDED.status,
                    message = EXCLUDED.message, response = EXCLUDED.response";
-    transaction
-        .execute(
-            sql,
-            &[
-                &attempts.iter().map(|kept| kept.delivery.0).collect::<Array<_>>(),
-                &attempts.iter().map(|kept| kept.attempt.number).collect::<Array<_>>(),
-                &attempts.iter().map(|kept| kept.epoch).collect::<Array<_>>(),
-                &outcomes().map(|outcome| outcome.ended.as_str()).collect::<Array<_>>(),
-                &outcomes().map(|outcome| outcome.started_at.as_millisecond()).collect::<Array<_>>(),
-                &outcomes()
-                    .map(|outcome| i64::try_from(outcome.took.as_millis()).unwrap_or(i64::MAX))
-                    .collect::<Array<_>>(),
-                &outcomes().map(|outcome| outcome.status).collect::<Array<_>>(),
-                &outcomes().map(|outcome| &outcome.message).collect::<Array<_>>(),
-                &outcomes().map(|outcome| &outcome.response).collect::<Array<_>>(),
-            ],
-        )
-        .await
-        .map(drop)
+    let outcomes = || attempts.iter().map(|kept| &kept.attempt.outcome);
+    let statuses: Array<_> = outcomes().map(|outcome| outcome.status).collect();
+    let responses: Array<_> = outcomes().map(|outcome| &outcome.response).collect();
+    let columns = Columns::of(attempts);
+    let mut params = columns.params();
+    params.extend([&statuses as &dyn Param, &responses]);
+    transaction.execute(sql, &params).await.map(drop)
+}
+
+/// The deliveries of those of these attempts that are kept just like that.
+pub(super) async fn known(transaction: &Transaction, attempts: &[Kept]) -> Result<HashSet<DeliveryId>, Failure> {
+    if attempts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = "SELECT a.delivery FROM unnest($1, $2, $3, $4, $5, $6, $7)
+                   AS n (delivery, number, epoch, ended, started_at, took_ms, message)
+               JOIN attempts a ON (a.delivery, a.number, a.epoch, a.ended, a.started_at, a.took_ms, a.message)
+                   = (n.delivery, n.number, n.epoch, n.ended, n.started_at, n.took_ms, n.message)";
+    let rows = transaction.query(sql, &Columns::of(attempts).params()).await?;
+    rows.iter().map(|row| row.get(0).map(DeliveryId)).collect()
+}
+
+/// What tells attempts apart, as columns.
+struct Columns<'a> {
+    deliveries: Array<i64>,
+    numbers: Array<u32>,
+    epochs: Array<i64>,
+    ended: Array<&'static str>,
+    started_at: Array<i64>,
+    took_ms: Array<i64>,
+    messages: Array<&'a String>,
+}
+
+impl Columns<'_> {
+    fn of(attempts: &[Kept]) -> Columns<'_> {
+        let outcomes = || attempts.iter().map(|kept| &kept.attempt.outcome);
+        let took_ms = |outcome: &Outcome| i64::try_from(outcome.took.as_millis()).unwrap_or(i64::MAX);
+        Columns {
+            deliveries: attempts.iter().map(|kept| kept.delivery.0).collect(),
+            numbers: attempts.iter().map(|kept| kept.attempt.number).collect(),
+            epochs: attempts.iter().map(|kept| kept.epoch).collect(),
+            ended: outcomes().map(|outcome| outcome.ended.as_str()).collect(),
+            started_at: outcomes().map(|outcome| outcome.started_at.as_millisecond()).collect(),
+            took_ms: outcomes().map(took_ms).collect(),
+            messages: outcomes().map(|outcome| &outcome.message).collect(),
+        }
+    }
+
+    fn params(&self) -> Vec<&dyn Param> {
+        vec![
+            &self.deliveries,
+            &self.numbers,
+            &self.epochs,
+            &self.ended,
+            &self.started_at,
+            &self.took_ms,
+            &self.messages,
+        ]
+    }
 }

@@ -36,6 +36,11 @@ impl Failure {
         self.code().is_some_and(|code| classes.iter().any(|class| code.code().starts_with(class)))
     }
 
+    /// Whether somebody else held for too long what was waited for; nothing of it stands.
+    pub(super) fn is_contested(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     pub(super) fn code(&self) -> Option<&SqlState> {
         match self {
             Failure::Database(error) => error.code(),

@@ -1,10 +1,12 @@
 //! Storing events: what arrives while a batch is under way is the next batch, in one statement.
 //!
-//! What always holds: nobody is told before the commit; and one that fails never fails its neighbours, because the
-//! batch is done again then, each by itself. What was handed over is done though nobody waits for it any more. Where it
-//! is not known whether something was committed, it is not done again: that could make two events of one.
+//! What always holds: nobody is told before the commit; and one that fails, or that somebody else holds, never fails its
+//! neighbours, because the batch is taken apart then (contested.rs). What was handed over is done though nobody waits
+//! for it any more. Where it is not known whether something was committed, it is not done again: that could make two
+//! events of one.
 
 mod columns;
+mod contested;
 mod exact;
 mod fast;
 mod receipts;
@@ -14,8 +16,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use self::contested::{APART_MAX, Contested, Left};
 use super::Database;
 use super::failure::Failure;
 use super::pool::Pool;
@@ -26,6 +29,9 @@ use crate::store::{Appended, Metrics, StoreError};
 
 /// The longest that a batch takes; it is the longest that a request may wait for its answer (ruling 9).
 const BATCH_TAKES_MAX: Duration = Duration::from_secs(2);
+/// How long a batch waits for what somebody else holds, at the least and at the most: four times as long as a batch takes
+/// at present, which is longer than others hold something, unless they have fallen asleep.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
 
 /// Takes requests, and hands them to the task that stores them.
 pub(super) struct Ingest {
@@ -68,18 +74,29 @@ impl Ingest {
 
     /// The task's work: until it is closed and nothing waits.
     pub(super) async fn run(&self, db: &Arc<Database>, pool: &Pool, remember_ms: i64) {
-        while let Some(requests) = self.next().await {
-            let (count, began) = (requests.len(), Instant::now());
-            let store = Storing { db, pool, remember_ms };
-            let is_good = store.store(requests).await;
-            let took = began.elapsed();
-            self.metrics.committed(count, took, is_good);
-            self.lock().waiting.took(took);
+        let mut contested = Contested::default();
+        let mut pace = Duration::ZERO;
+        while let Some(requests) = self.next(contested.again_in()).await {
+            let patience = (pace * 4).clamp(PATIENCE.0, PATIENCE.1);
+            let storing = Storing { db, pool, remember_ms, shard: db.shard, patience };
+            if !requests.is_empty() {
+                let (count, began) = (requests.len(), Instant::now());
+                let left = storing.store(requests).await;
+                let took = began.elapsed();
+                self.metrics.committed(count, took, !left.failed);
+                self.lock().waiting.took(took);
+                if left.contested.is_empty() && !left.failed {
+                    pace = took.max((pace + took) / 2);
+                }
+                contested.put(left.contested);
+            }
+            contested.try_again(&storing).await;
         }
     }
 
-    /// Waits for requests and takes a batch of them; `None` when it is closed and nothing waits.
-    async fn next(&self) -> Option<Vec<Request>> {
+    /// Waits for requests and takes a batch of them, which is empty when this time is over; `None` when it is closed and
+    /// nothing waits.
+    async fn next(&self, again_in: Option<Duration>) -> Option<Vec<Request>> {
         loop {
             {
                 let mut queue = self.lock();
@@ -88,11 +105,15 @@ impl Ingest {
                 if !requests.is_empty() {
                     return Some(requests);
                 }
-                if queue.closed {
+                if queue.closed && again_in.is_none() {
                     return None;
                 }
             }
-            self.arrived.notified().await;
+            match again_in {
+                None => self.arrived.notified().await,
+                Some(again_in) if timeout(again_in, self.arrived.notified()).await.is_err() => return Some(Vec::new()),
+                Some(_) => {}
+            }
         }
     }
 
@@ -103,18 +124,23 @@ impl Ingest {
 }
 
 /// What it takes to store a batch.
+#[derive(Clone, Copy)]
 struct Storing<'a> {
     db: &'a Database,
     pool: &'a Pool,
     remember_ms: i64,
+    /// Where events are counted.
+    shard: i64,
+    /// How long it waits for what somebody else holds.
+    patience: Duration,
 }
 
 impl Storing<'_> {
-    /// Stores a batch, and tells everyone what became of theirs; whether all went well.
-    async fn store(&self, requests: Vec<Request>) -> bool {
+    /// Stores a batch, and tells everyone what became of theirs, but for what is contested.
+    async fn store(&self, requests: Vec<Request>) -> Left {
         // What may be matched by its body, and the same id twice, needs a look first; most need none.
         let (fast, mut rest) = fast::split(requests);
-        let mut is_good = true;
+        let mut left = Left::default();
         if !fast.is_empty() {
             match self.pool.within(BATCH_TAKES_MAX, || fast::store(self, &fast)).await {
                 Ok(stored) => {
@@ -130,56 +156,35 @@ impl Storing<'_> {
                     known.append(&mut rest);
                     rest = known;
                 }
-                Err(failure) if failure.is_about_a_row() => {
-                    tracing::warn!(error = %failure, "one of many could not be stored; each is tried by itself");
-                    is_good &= self.one_by_one(fast).await;
-                }
-                Err(failure) => {
-                    is_good = false;
-                    failed(fast, failure);
-                }
+                Err(failure) => left.add(self.not_together(fast, failure).await),
             }
         }
         if !rest.is_empty() {
-            is_good &= self.exactly(rest).await;
+            match self.exactly(&rest).await {
+                Ok(appended) => tell_all(rest, appended),
+                Err(failure) => left.add(self.not_together(rest, failure).await),
+            }
         }
-        is_good
+        left
     }
 
-    async fn exactly(&self, requests: Vec<Request>) -> bool {
-        match self.pool.within(BATCH_TAKES_MAX, || exact::store(self, &requests)).await {
-            Ok(appended) => {
-                self.woke(&appended.iter().cloned().map(Some).collect::<Vec<_>>());
-                requests.into_iter().zip(appended).for_each(|(request, appended)| tell(request, Ok(appended)));
-                true
-            }
-            Err(failure) if failure.is_about_a_row() && requests.len() > 1 => {
-                tracing::warn!(error = %failure, "one of many could not be stored; each is tried by itself");
-                self.one_by_one(requests).await
-            }
-            Err(failure) => {
-                failed(requests, failure);
-                false
-            }
-        }
+    async fn exactly(&self, requests: &[Request]) -> Result<Vec<Appended>, Failure> {
+        let appended = self.pool.within(BATCH_TAKES_MAX, || exact::store(self, requests)).await?;
+        self.woke(&appended.iter().cloned().map(Some).collect::<Vec<_>>());
+        Ok(appended)
     }
 
-    async fn one_by_one(&self, requests: Vec<Request>) -> bool {
-        let (mut is_good, began) = (true, Instant::now());
-        let mut requests = requests.into_iter();
-        for request in requests.by_ref() {
-            is_good &= Box::pin(self.exactly(vec![request])).await;
-            // Those who come after these have waited for too long as well.
-            if began.elapsed() > BATCH_TAKES_MAX {
-                break;
-            }
+    /// What becomes of a batch that could not be stored together.
+    async fn not_together(&self, requests: Vec<Request>, failure: Failure) -> Left {
+        if failure.is_contested() {
+            return contested::apart(self, requests, APART_MAX).await;
         }
-        let late: Vec<Request> = requests.collect();
-        if !late.is_empty() {
-            failed(late, Failure::Away("there was no time left to try each by itself".to_owned()));
-            return false;
+        if failure.is_about_a_row() && requests.len() > 1 {
+            tracing::warn!(error = %failure, "one of many could not be stored; each is tried by itself");
+            return contested::apart(self, requests, BATCH_TAKES_MAX).await;
         }
-        is_good
+        failed(requests, failure);
+        Left { failed: true, ..Left::default() }
     }
 
     fn woke(&self, appended: &[Option<Appended>]) {
@@ -201,6 +206,10 @@ impl Storing<'_> {
 fn tell(request: Request, appended: Result<Appended, StoreError>) {
     // Whoever sent it may be gone; the event stands.
     let _ = request.reply.send(appended);
+}
+
+fn tell_all(requests: Vec<Request>, appended: Vec<Appended>) {
+    requests.into_iter().zip(appended).for_each(|(request, appended)| tell(request, Ok(appended)));
 }
 
 /// Tells everyone that it failed, and the log once.

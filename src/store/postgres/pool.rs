@@ -3,6 +3,7 @@
 //! What always holds: nothing is prepared under a name and nothing is set for a session, so a pooler may stand between
 //! us and the database; and a connection on which something was left half-way is not used again.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::store::metrics::Connections as Counted;
 
 /// The longest that one unit of work takes, but for storing events.
 pub(super) const WORK_MAX: Duration = Duration::from_secs(10);
+/// How a transaction begins.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 /// How often a unit is done again that the database gave up because of another.
 const TRIES_MAX: u32 = 10;
 /// The longest that it takes to leave a connection in order, or to tell the server to give up.
@@ -84,7 +87,7 @@ impl Pool {
     /// Begins a transaction: each of its statements sees what is committed then. The server ends one in which nothing
     /// happens, because whoever has fallen asleep in it may hold what all others wait for.
     pub(super) async fn begin(&self) -> Result<Transaction, Failure> {
-        self.begin_with("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'").await
+        self.begin_with(BEGIN).await
     }
 
     /// Begins a transaction that only reads, whose statements all see the same.
@@ -94,9 +97,15 @@ impl Pool {
         self.begin_with(begin).await
     }
 
-    async fn begin_with(&self, begin: &'static str) -> Result<Transaction, Failure> {
+    /// Begins a transaction that is given up where it would have to wait for longer for what another holds.
+    pub(super) async fn begin_with_patience(&self, patience: Duration) -> Result<Transaction, Failure> {
+        let patience = patience.as_millis();
+        self.begin_with(format!("{BEGIN}; SET LOCAL lock_timeout = '{patience}ms'")).await
+    }
+
+    async fn begin_with(&self, begin: impl Into<Cow<'static, str>>) -> Result<Transaction, Failure> {
         let connection = self.connection().await?;
-        Ok(Transaction { connection, begin: Mutex::new(Some(begin)) })
+        Ok(Transaction { connection, begin: Mutex::new(Some(begin.into())) })
     }
 
     /// Closes all connections; nothing is done afterwards.
@@ -219,7 +228,7 @@ impl fmt::Debug for Connection {
 pub(super) struct Transaction {
     connection: Connection,
     /// How it begins, until it has: together with its first statement, which saves a way to the server and back.
-    begin: Mutex<Option<&'static str>>,
+    begin: Mutex<Option<Cow<'static, str>>>,
 }
 
 impl Transaction {
@@ -231,7 +240,7 @@ impl Transaction {
                 self.connection.in_transaction.store(true, Ordering::Relaxed);
                 // Polled in this order, so that they are sent in this order.
                 let (begun, rows) =
-                    tokio::join!(biased; self.connection.batch(begin), self.connection.query(sql, params));
+                    tokio::join!(biased; self.connection.batch(&begin), self.connection.query(sql, params));
                 begun?;
                 rows
             }
@@ -255,7 +264,7 @@ impl Transaction {
             Some(begin) => {
                 self.connection.in_transaction.store(true, Ordering::Relaxed);
                 let (begun, count) =
-                    tokio::join!(biased; self.connection.batch(begin), self.connection.execute(sql, params));
+                    tokio::join!(biased; self.connection.batch(&begin), self.connection.execute(sql, params));
                 begun?;
                 count
             }

@@ -1,7 +1,7 @@
 //! Settling: results that arrive while others are being kept are kept together after them.
 //!
-//! What always holds: a result is kept if it is of the latest claim, and else refused; and whoever is behind in the lane
-//! goes on in the same transaction.
+//! What always holds: a result is kept if it is of the latest claim, and else refused; whoever is behind in the lane
+//! goes on in the same transaction; and one that comes again, because nobody heard that it was kept, is kept already.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -172,14 +172,13 @@ async fn together(db: &Database, settlements: &[Settlement]) -> Result<Vec<Settl
     let lanes: BTreeSet<Lane<'_>> = at_their_end.iter().filter_map(|settlement| lane_of(&settlement.id)).collect();
     lanes::lock(db, &transaction, &lanes).await?;
     let kept = update(&transaction, settlements, &nexts).await?;
+    let is_kept = |settlement: &Settlement| kept.contains(&settlement.id);
+    let before = kept_before(&transaction, settlements.iter().zip(&nexts).filter(|(one, _)| !is_kept(one))).await?;
     let mut outcomes = Vec::new();
     let mut tallies = Tallies::default();
     let mut go_on: BTreeMap<Lane<'_>, i64> = BTreeMap::new();
-    for (settlement, next) in settlements.iter().zip(&nexts).filter(|(settlement, _)| kept.contains(&settlement.id)) {
-        if let Some(outcome) = settlement.outcome.clone() {
-            let attempt = Attempt { number: settlement.attempt, outcome };
-            outcomes.push(Kept { delivery: settlement.id, epoch: settlement.epoch, attempt });
-        }
+    for (settlement, next) in settlements.iter().zip(&nexts).filter(|(settlement, _)| is_kept(settlement)) {
+        outcomes.extend(attempt_of(settlement));
         if next.state != DeliveryState::Pending {
             if let Some((handler, _)) = places.get(&settlement.id) {
                 tallies.moved(handler, DeliveryState::Pending, next.state, 1);
@@ -191,8 +190,14 @@ async fn together(db: &Database, settlements: &[Settlement]) -> Result<Vec<Settl
     lanes::go_on(&transaction, &go_on).await?;
     tallies.write(&transaction, db.shard).await?;
     transaction.commit().await?;
-    let settled = settlements.iter().map(|settlement| kept.contains(&settlement.id));
+    let settled = settlements.iter().map(|settlement| is_kept(settlement) || before.contains(&settlement.id));
     Ok(settled.map(|kept| if kept { Settled::Kept } else { Settled::LostLease }).collect())
+}
+
+/// The attempt that a result is of, where there was one.
+fn attempt_of(settlement: &Settlement) -> Option<Kept> {
+    let attempt = Attempt { number: settlement.attempt, outcome: settlement.outcome.clone()? };
+    Some(Kept { delivery: settlement.id, epoch: settlement.epoch, attempt })
 }
 
 /// The handler and the lane of each; neither ever changes while it is claimed.
@@ -229,4 +234,41 @@ async fn update(
         )
         .await?;
     rows.iter().map(|row| row.get(0).map(DeliveryId)).collect()
+}
+
+/// Which of these results were kept before: the commit was done, and its answer was lost on its way. A claim has one
+/// result, so it is known again by what is kept of its attempt; and where none was made, by its delivery, as long as
+/// nobody changed that.
+async fn kept_before<'a>(
+    transaction: &Transaction,
+    refused: impl Iterator<Item = (&'a Settlement, &'a Next<'a>)>,
+) -> Result<HashSet<DeliveryId>, Failure> {
+    let (tried, not_tried): (Vec<_>, Vec<_>) = refused.partition(|(settlement, _)| settlement.outcome.is_some());
+    let tried: Vec<Kept> = tried.iter().filter_map(|(settlement, _)| attempt_of(settlement)).collect();
+    let mut known = attempts::known(transaction, &tried).await?;
+    if not_tried.is_empty() {
+        return Ok(known);
+    }
+    let sql = "SELECT d.id FROM unnest($1, $2, $3, $4, $5, $6) AS n (id, epoch, state, ready_at, reason, settled_at)
+               JOIN deliveries d ON d.id = n.id AND d.epoch = n.epoch AND NOT d.claimed AND d.state = n.state
+                   AND (d.ready_at, d.reason, d.settled_at) IS NOT DISTINCT FROM (n.ready_at, n.reason, n.settled_at)";
+    let settlements = || not_tried.iter().map(|(settlement, _)| settlement);
+    let nexts = || not_tried.iter().map(|(_, next)| next);
+    let rows = transaction
+        .query(
+            sql,
+            &[
+                &settlements().map(|settlement| settlement.id.0).collect::<Array<_>>(),
+                &settlements().map(|settlement| settlement.epoch).collect::<Array<_>>(),
+                &nexts().map(|next| next.state.as_str()).collect::<Array<_>>(),
+                &nexts().map(|next| next.ready_at).collect::<Array<_>>(),
+                &nexts().map(|next| next.reason).collect::<Array<_>>(),
+                &nexts().map(|next| next.settled_at).collect::<Array<_>>(),
+            ],
+        )
+        .await?;
+    for row in rows {
+        known.insert(DeliveryId(row.get(0)?));
+    }
+    Ok(known)
 }

@@ -9,12 +9,13 @@ mod page;
 use std::fmt;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::failure::Failure;
 use super::open::Server;
 use super::pool::{Pool, Transaction, again};
 use super::{Settings, duties, processes, rows};
-use crate::store::transfer::{Given, Reached, Row, Rows, Table, Transfer};
+use crate::store::transfer::{Filled, Given, Reached, Row, Rows, Table, Transfer};
 use crate::store::{OpenError, ServerFault, StoreError};
 
 /// How many connections a copy takes.
@@ -60,7 +61,7 @@ async fn running(pool: &Pool) -> Result<Option<String>, Failure> {
 /// Whether the tables are half filled; who opens them for another purpose than that ends what could go on of their
 /// copies.
 pub(super) async fn is_half_copied(pool: &Pool) -> Result<bool, Failure> {
-    set_copied_as(pool, None).await?;
+    pool.connection().await?.execute("DELETE FROM copying WHERE role = 'from'", &[]).await?;
     reached(pool).await.map(|reached| reached.is_some())
 }
 
@@ -78,24 +79,32 @@ impl Transfer for PostgresCopy {
         self.unit(|| write(&self.pool, table, &rows, &reached)).await
     }
 
+    async fn id(&self) -> Result<String, StoreError> {
+        self.unit(|| id(&self.pool)).await
+    }
+
     async fn copied_as(&self) -> Result<Option<String>, StoreError> {
         self.unit(|| copied_as(&self.pool)).await
     }
 
-    async fn set_copied_as(&self, copy: Option<String>) -> Result<(), StoreError> {
-        self.unit(|| set_copied_as(&self.pool, copy.as_deref())).await
+    async fn set_copied_as(&self, copy: String) -> Result<(), StoreError> {
+        self.unit(|| set_copied_as(&self.pool, &copy)).await
     }
 
     async fn reached(&self) -> Result<Option<Reached>, StoreError> {
         self.unit(|| reached(&self.pool)).await
     }
 
+    async fn filled(&self) -> Result<Option<Filled>, StoreError> {
+        self.unit(|| filled(&self.pool)).await
+    }
+
     async fn given(&self) -> Result<Given, StoreError> {
         self.unit(|| finish::given(&self.pool)).await
     }
 
-    async fn finish(&self, given: Given) -> Result<(), StoreError> {
-        self.unit(|| finish::finish(&self.pool, given)).await
+    async fn finish(&self, given: Given, filled: Filled) -> Result<(), StoreError> {
+        self.unit(|| finish::finish(&self.pool, given, &filled)).await
     }
 
     async fn cannot_be_copied(&self) -> Result<Option<&'static str>, StoreError> {
@@ -136,18 +145,30 @@ async fn write(pool: &Pool, table: &Table, rows: &[Row], reached: &Reached) -> R
     }
 }
 
+/// The id of the store, which it gets here where it has none.
+async fn id(pool: &Pool) -> Result<String, Failure> {
+    let (make, new) = ("INSERT INTO copying (role, copy, tables) VALUES ('store', $1, 0)", Uuid::new_v4().to_string());
+    let connection = pool.connection().await?;
+    connection.execute(&format!("{make} ON CONFLICT (role) DO NOTHING"), &[&new]).await?;
+    let row = connection.query_opt("SELECT copy FROM copying WHERE role = 'store'", &[]).await?;
+    row.ok_or_else(|| Failure::Row("the store has no id".to_owned()))?.get(0)
+}
+
+async fn filled(pool: &Pool) -> Result<Option<Filled>, Failure> {
+    let sql = "SELECT copy, next FROM copying WHERE role = 'filled'";
+    let row = pool.connection().await?.query_opt(sql, &[]).await?;
+    row.map(|row| Ok(Filled { copy: row.get(0)?, of: row.get(1)? })).transpose()
+}
+
 async fn copied_as(pool: &Pool) -> Result<Option<String>, Failure> {
     let sql = "SELECT copy FROM copying WHERE role = 'from'";
     pool.connection().await?.query_opt(sql, &[]).await?.map(|row| row.get(0)).transpose()
 }
 
-async fn set_copied_as(pool: &Pool, copy: Option<&str>) -> Result<(), Failure> {
-    let transaction = pool.begin().await?;
-    transaction.execute("DELETE FROM copying WHERE role = 'from'", &[]).await?;
-    if let Some(copy) = copy {
-        transaction.execute("INSERT INTO copying (role, copy, tables) VALUES ('from', $1, 0)", &[&copy]).await?;
-    }
-    transaction.commit().await
+async fn set_copied_as(pool: &Pool, copy: &str) -> Result<(), Failure> {
+    let sql = "INSERT INTO copying (role, copy, tables) VALUES ('from', $1, 0)
+               ON CONFLICT (role) DO UPDATE SET copy = EXCLUDED.copy";
+    pool.connection().await?.execute(sql, &[&copy]).await.map(drop)
 }
 
 async fn reached(pool: &Pool) -> Result<Option<Reached>, Failure> {

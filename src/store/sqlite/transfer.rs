@@ -11,9 +11,10 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use super::{Settings, SqliteStore, rows};
-use crate::store::transfer::{Given, KEYS, Reached, Row, Rows, Table, Transfer, Value};
+use crate::store::transfer::{Filled, Given, KEYS, Reached, Row, Rows, Table, Transfer, Value};
 use crate::store::{Metrics, OpenError, Store, StoreError};
 use crate::wake::Wakes;
 
@@ -53,25 +54,36 @@ impl Transfer for SqliteStore {
             .await
     }
 
+    async fn id(&self) -> Result<String, StoreError> {
+        self.writer.write(id).await
+    }
+
     async fn copied_as(&self) -> Result<Option<String>, StoreError> {
         let asked = "SELECT copy FROM copying WHERE role = 'from'";
         self.cataloguing.read(|connection| connection.query_row(asked, [], |row| row.get(0)).optional()).await
     }
 
-    async fn set_copied_as(&self, copy: Option<String>) -> Result<(), StoreError> {
-        self.writer.write(move |connection| set_copied_as(connection, copy.as_deref())).await
+    async fn set_copied_as(&self, copy: String) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO copying (role, copy, tables) VALUES ('from', ?1, 0)";
+        self.writer.write(move |connection| connection.execute(sql, [&copy]).map(drop)).await
     }
 
     async fn reached(&self) -> Result<Option<Reached>, StoreError> {
         self.cataloguing.read(reached).await
     }
 
+    async fn filled(&self) -> Result<Option<Filled>, StoreError> {
+        let asked = "SELECT copy, next FROM copying WHERE role = 'filled'";
+        let read = |row: &rusqlite::Row<'_>| Ok(Filled { copy: row.get(0)?, of: row.get(1)? });
+        self.cataloguing.read(move |connection| connection.query_row(asked, [], read).optional()).await
+    }
+
     async fn given(&self) -> Result<Given, StoreError> {
         self.cataloguing.read(finish::given).await
     }
 
-    async fn finish(&self, given: Given) -> Result<(), StoreError> {
-        self.writer.write(move |connection| finish::finish(connection, given)).await
+    async fn finish(&self, given: Given, filled: Filled) -> Result<(), StoreError> {
+        self.writer.write(move |connection| finish::finish(connection, given, &filled)).await
     }
 
     async fn cannot_be_copied(&self) -> Result<Option<&'static str>, StoreError> {
@@ -95,7 +107,7 @@ fn count(connection: &Connection, table: &Table) -> rusqlite::Result<u64> {
 /// its copies.
 pub(super) fn check_whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |source: rusqlite::Error| OpenError::Database { path: path.to_owned(), source: source.into() };
-    set_copied_as(connection, None).map_err(failed)?;
+    connection.execute("DELETE FROM copying WHERE role = 'from'", []).map_err(failed)?;
     match reached(connection).map_err(failed)? {
         Some(_) => Err(OpenError::HalfCopied { store: path.display().to_string() }),
         None => Ok(()),
@@ -118,13 +130,11 @@ fn set_reached(connection: &Connection, reached: &Reached) -> rusqlite::Result<(
         .map(drop)
 }
 
-/// Keeps by which copy this store is being copied; `None`: by none that could go on.
-fn set_copied_as(connection: &Connection, copy: Option<&str>) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM copying WHERE role = 'from'", [])?;
-    if let Some(copy) = copy {
-        connection.execute("INSERT INTO copying (role, copy, tables) VALUES ('from', ?1, 0)", [copy])?;
-    }
-    Ok(())
+/// The id of the store, which it gets here where it has none.
+fn id(connection: &Connection) -> rusqlite::Result<String> {
+    let make = "INSERT OR IGNORE INTO copying (role, copy, tables) VALUES ('store', ?1, 0)";
+    connection.execute(make, [Uuid::new_v4().to_string()])?;
+    connection.query_row("SELECT copy FROM copying WHERE role = 'store'", [], |row| row.get(0))
 }
 
 /// A column of a row, whatever it is.

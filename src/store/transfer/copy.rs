@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Reached, TABLES, Transfer};
+use super::{Filled, Reached, TABLES, Transfer};
 use crate::store::StoreError;
 
 /// How far a copy has come.
@@ -23,6 +23,8 @@ pub struct Copied {
     pub tables: Vec<(&'static str, u64)>,
     /// Whether it went on with one that was interrupted.
     pub resumed: bool,
+    /// Whether all of it was copied before, and nothing was done.
+    pub already: bool,
 }
 
 /// Why a store was not copied.
@@ -37,6 +39,14 @@ pub enum CopyError {
     /// There is something in the store that is to be filled, or there was.
     #[error("the store that is to be filled has or had {0}; it must be a new one, or left by this same copy")]
     NotEmpty(&'static str),
+    /// There is only one store.
+    #[error("both are one store, or the files of one were copied from the other")]
+    Same,
+    /// The store that is to be filled was filled from this one, which somebody used afterwards.
+    #[error(
+        "this was copied already, and the store that was copied was used since: what came since is not in the other;          begin with an empty one to copy it all"
+    )]
+    WentOn,
     /// There is another copy, half done, in the store that is to be filled.
     #[error(
         "the store that is to be filled has half of another copy, or of one whose store was used since; begin with an \
@@ -73,7 +83,14 @@ pub async fn copy(
     mut tell: impl FnMut(Step) + Send,
 ) -> Result<Copied, CopyError> {
     can_be_copied(from).await?;
-    let (mut reached, resumed) = begin(from, to, name).await?;
+    let of = from.id().await.map_err(CopyError::From)?;
+    let (mut reached, resumed) = match begin(from, to, name, &of).await? {
+        Begun::At(reached, resumed) => (reached, resumed),
+        Begun::Whole => {
+            let tables = counts(from).await.map_err(CopyError::From)?;
+            return Ok(Copied { tables, resumed: false, already: true });
+        }
+    };
     // Somebody may have come just before it was said that a copy is being made.
     can_be_copied(from).await?;
     let name = reached.copy.clone();
@@ -91,23 +108,36 @@ pub async fn copy(
     let tables = verified(from, to).await?;
     can_be_copied(from).await?;
     let given = from.given().await.map_err(CopyError::From)?;
-    if from.copied_as().await.map_err(CopyError::From)? != Some(name) {
+    if from.copied_as().await.map_err(CopyError::From)?.as_ref() != Some(&name) {
         return Err(CopyError::Used);
     }
-    to.finish(given).await.map_err(CopyError::To)?;
-    from.set_copied_as(None).await.map_err(CopyError::From)?;
-    Ok(Copied { tables, resumed })
+    to.finish(given, Filled { copy: name, of }).await.map_err(CopyError::To)?;
+    Ok(Copied { tables, resumed, already: false })
 }
 
 async fn can_be_copied(from: &dyn Transfer) -> Result<(), CopyError> {
     from.cannot_be_copied().await.map_err(CopyError::From)?.map_or(Ok(()), |why| Err(CopyError::NotYet(why)))
 }
 
-/// Where to begin, and whether that is where another call was interrupted.
-async fn begin(from: &dyn Transfer, to: &dyn Transfer, name: String) -> Result<(Reached, bool), CopyError> {
+/// Where a copy begins.
+enum Begun {
+    /// Here, and whether that is where another call was interrupted.
+    At(Reached, bool),
+    /// It is whole.
+    Whole,
+}
+
+async fn begin(from: &dyn Transfer, to: &dyn Transfer, name: String, of: &str) -> Result<Begun, CopyError> {
+    if to.id().await.map_err(CopyError::To)? == of {
+        return Err(CopyError::Same);
+    }
     let known_as = from.copied_as().await.map_err(CopyError::From)?;
     if let Some(reached) = to.reached().await.map_err(CopyError::To)? {
-        return if known_as.as_ref() == Some(&reached.copy) { Ok((reached, true)) } else { Err(CopyError::Another) };
+        let is_this = known_as.as_ref() == Some(&reached.copy);
+        return if is_this { Ok(Begun::At(reached, true)) } else { Err(CopyError::Another) };
+    }
+    if let Some(filled) = to.filled().await.map_err(CopyError::To)?.filter(|filled| filled.of == of) {
+        return if known_as == Some(filled.copy) { Ok(Begun::Whole) } else { Err(CopyError::WentOn) };
     }
     if let Some((table, _)) = counts(to).await.map_err(CopyError::To)?.into_iter().find(|(_, rows)| *rows > 0) {
         return Err(CopyError::NotEmpty(table));
@@ -116,10 +146,12 @@ async fn begin(from: &dyn Transfer, to: &dyn Transfer, name: String) -> Result<(
     if to.given().await.map_err(CopyError::To)?.position > 0 {
         return Err(CopyError::NotEmpty("events"));
     }
+    // One that was copied elsewhere and not used since is known by the same name.
+    let name = known_as.unwrap_or(name);
     let reached = Reached { copy: name.clone(), tables: 0, next: None };
-    from.set_copied_as(Some(name)).await.map_err(CopyError::From)?;
+    from.set_copied_as(name).await.map_err(CopyError::From)?;
     to.write(&TABLES[0], Vec::new(), reached.clone()).await.map_err(CopyError::To)?;
-    Ok((reached, false))
+    Ok(Begun::At(reached, false))
 }
 
 async fn counts(store: &dyn Transfer) -> Result<Vec<(&'static str, u64)>, StoreError> {

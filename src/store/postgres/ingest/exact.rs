@@ -1,7 +1,8 @@
 //! Requests that may be known: each is judged in the order in which they came, with all their keys locked.
 //!
-//! What always holds: every key is locked before anything is read, so nobody else can come in between (ruling 7); and
-//! whatever the number of requests, the number of statements is the same.
+//! What always holds: every key is locked before anything is read, so nobody else can come in between (ruling 7);
+//! whatever the number of requests, the number of statements is the same; and events are counted last, when all is
+//! locked, so whoever holds a counter waits for nobody.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,6 +14,7 @@ use crate::model::{EventId, Position};
 use crate::store::Appended;
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::pool::Transaction;
+use crate::store::postgres::rows;
 use crate::store::postgres::statement::Array;
 use crate::store::waiting::Request;
 
@@ -47,16 +49,15 @@ struct Known {
 /// Stores them, or recognises them.
 pub(super) async fn store(storing: &Storing<'_>, requests: &[Request]) -> Result<Vec<Appended>, Failure> {
     let accepted: Vec<&Accepted> = requests.iter().map(|request| &request.accepted).collect();
-    let transaction = storing.pool.begin().await?;
+    let transaction = storing.pool.begin_with_patience(storing.patience).await?;
     let mut keys = Keys { known: lock(&transaction, &accepted).await?, storing };
     let mut new: Vec<&Accepted> = Vec::new();
     let judged: Vec<Judged> = accepted.iter().map(|accepted| keys.judge(accepted, &mut new)).collect();
-    let stored = insert(storing, &transaction, &new).await?;
+    let stored = insert(&transaction, &new).await?;
     let position = |target: Target| match target {
         Target::Old(position) => position,
         Target::New(place) => stored.get(place).map_or(Position(0), |(_, position)| *position),
     };
-    keys.keep(&transaction, position).await?;
     let duplicates: Vec<Duplicate<'_>> = judged
         .iter()
         .zip(&accepted)
@@ -68,6 +69,7 @@ pub(super) async fn store(storing: &Storing<'_>, requests: &[Request]) -> Result
         })
         .collect();
     let mut told = receipts::keep(&transaction, &duplicates).await?.into_iter();
+    keys.keep(&transaction, position, rows::limit(stored.len())).await?;
     transaction.commit().await?;
     let appended = judged.iter().map(|judged| match judged.target {
         Target::New(place) if judged.is_new => {
@@ -147,16 +149,25 @@ impl Keys<'_> {
         self.known.insert(*key.as_bytes(), known);
     }
 
-    /// Keeps what changed, and takes back what was made only to be locked.
-    async fn keep(&self, transaction: &Transaction, position: impl Fn(Target) -> Position) -> Result<(), Failure> {
+    /// Keeps what changed, takes back what was made only to be locked, and counts so many events.
+    async fn keep(
+        &self,
+        transaction: &Transaction,
+        position: impl Fn(Target) -> Position,
+        events: i64,
+    ) -> Result<(), Failure> {
         let changed = || self.known.iter().filter(|(_, known)| known.changed);
         let hashes: Array<Hash> = changed().map(|(hash, _)| *hash).collect();
         let positions: Array<i64> = changed().map(|(_, known)| position(known.target).0).collect();
         let expire: Array<i64> = changed().map(|(_, known)| known.expires_at).collect();
         let daily: Array<bool> = changed().map(|(_, known)| known.daily).collect();
-        let sql = "UPDATE keys k SET position = n.position, expires_at = n.expires_at, daily = n.daily
+        let sql = "WITH counted AS (
+                       INSERT INTO totals AS t (name, shard, count) SELECT 'events', $5, $6 WHERE $6 > 0
+                       ON CONFLICT (name, shard) DO UPDATE SET count = t.count + EXCLUDED.count
+                   )
+                   UPDATE keys k SET position = n.position, expires_at = n.expires_at, daily = n.daily
                    FROM unnest($1, $2, $3, $4) AS n (hash, position, expires_at, daily) WHERE k.hash = n.hash";
-        transaction.execute(sql, &[&hashes, &positions, &expire, &daily]).await?;
+        transaction.execute(sql, &[&hashes, &positions, &expire, &daily, &self.storing.shard, &events]).await?;
         let empty = self.known.iter().filter(|(_, known)| !known.changed && known.expires_at == 0);
         let empty: Array<Hash> = empty.map(|(hash, _)| *hash).collect();
         if !empty.0.is_empty() {
@@ -167,11 +178,7 @@ impl Keys<'_> {
 }
 
 /// Inserts new events in their order; the id and the position of each.
-async fn insert(
-    storing: &Storing<'_>,
-    transaction: &Transaction,
-    new: &[&Accepted],
-) -> Result<Vec<(EventId, Position)>, Failure> {
+async fn insert(transaction: &Transaction, new: &[&Accepted]) -> Result<Vec<(EventId, Position)>, Failure> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
@@ -183,17 +190,12 @@ async fn insert(
             RETURNING id, position
         ), to_plan AS (INSERT INTO unplanned (position) SELECT position FROM stored
         ), to_catalogue AS (INSERT INTO uncatalogued (position) SELECT position FROM stored
-        ), counted AS (
-            INSERT INTO totals AS t (name, shard, count) SELECT 'events', $16, count(*) FROM stored
-            ON CONFLICT (name, shard) DO UPDATE SET count = t.count + EXCLUDED.count
         )
         SELECT id, position FROM stored"
     );
     let columns = Columns::of(new);
-    let mut params = columns.params();
-    params.push(&storing.db.shard);
     let mut positions: HashMap<EventId, Position> = HashMap::new();
-    for row in transaction.query(&sql, &params).await? {
+    for row in transaction.query(&sql, &columns.params()).await? {
         positions.insert(row.get(0)?, Position(row.get(1)?));
     }
     let stored = columns.ids.0.iter().map(|id| Some((*id, *positions.get(id)?)));

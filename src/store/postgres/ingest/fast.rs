@@ -2,7 +2,8 @@
 //!
 //! What always holds: a key that somebody else is about to commit is waited for, so who is told that it is no new event
 //! is told after that commit (ruling 7). Keys come in one order, so processes never wait in a ring: those that tell
-//! events apart before those of bodies, each sorted.
+//! events apart before those of bodies, each sorted; and events are counted after both. Where somebody else holds one of
+//! these for too long, nothing is stored.
 
 use std::collections::HashSet;
 
@@ -18,10 +19,11 @@ use crate::store::waiting::Request;
 const STORE: &str = "
 WITH numbered AS MATERIALIZED (
     SELECT i.*, nextval('events_position_seq') AS position FROM (
-        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        SELECT u.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
             WITH ORDINALITY AS u (id, webhook, brand, claimed_webhook_id, name, original_name, occurrence_id, entity,
                 received_at, retry_num, sent_at, peer, notes, headers, body,
-                identity, daily, identity_expires, body_key, body_expires, place)
+                identity, daily, identity_expires, body_key, body_expires, place),
+            set_config('lock_timeout', $22, true)
         ORDER BY place) i
 ), known AS (
     INSERT INTO keys (hash, daily, position, expires_at)
@@ -42,8 +44,10 @@ WITH numbered AS MATERIALIZED (
     INSERT INTO keys (hash, daily, position, expires_at)
     SELECT DISTINCT ON (body_key) body_key, true, position, body_expires FROM fresh ORDER BY body_key, position DESC
     ON CONFLICT (hash) DO UPDATE SET position = EXCLUDED.position, expires_at = EXCLUDED.expires_at
+    RETURNING hash
 ), counted AS (
-    INSERT INTO totals AS t (name, shard, count) SELECT 'events', $21, count(*) FROM fresh HAVING count(*) > 0
+    INSERT INTO totals AS t (name, shard, count) SELECT 'events', $21, count(*) FROM fresh
+    HAVING count(*) > 0 AND (SELECT count(*) FROM bodies) > 0
     ON CONFLICT (name, shard) DO UPDATE SET count = t.count + EXCLUDED.count
 )
 SELECT place, position FROM fresh";
@@ -74,7 +78,8 @@ pub(super) async fn store(storing: &Storing<'_>, requests: &[Request]) -> Result
     let identity: Array<Option<[u8; 16]>> = identities().map(|key| key.map(|(key, _)| *key.as_bytes())).collect();
     let daily: Array<Option<bool>> = identities().map(|key| key.map(|(_, life)| life == Lifetime::Day)).collect();
     let bodies: Array<[u8; 16]> = accepted.iter().map(|accepted| *accepted.keys().body.as_bytes()).collect();
-    let more: [&dyn Param; 6] = [&identity, &daily, &expires, &bodies, &body_expires, &storing.db.shard];
+    let patience = format!("{}ms", storing.patience.as_millis());
+    let more: [&dyn Param; 7] = [&identity, &daily, &expires, &bodies, &body_expires, &storing.shard, &patience];
     params.extend(more);
     let rows = storing.pool.connection().await?.query(STORE, &params).await?;
     let ids: &[EventId] = &columns.ids.0;

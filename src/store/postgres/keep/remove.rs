@@ -57,9 +57,7 @@ pub(super) async fn events(
     lanes::go_on(transaction, &lanes).await?;
     plans::trim(transaction, &gone).await?;
     removed.events = there.len() as u64;
-    let sql = "INSERT INTO totals AS t (name, shard, count) VALUES ('events', $1, $2)
-               ON CONFLICT (name, shard) DO UPDATE SET count = t.count + EXCLUDED.count";
-    transaction.execute(sql, &[&db.shard, &-rows::limit(there.len())]).await?;
+    removed.tallies.add_events(-rows::limit(there.len()));
     let (not_counted, counted): (Vec<_>, Vec<_>) =
         there.iter().partition(|(position, _)| uncatalogued.contains(position));
     let sum = |of: Vec<(&i64, &i64)>| of.into_iter().map(|(_, bytes)| bytes).sum::<i64>();

@@ -229,11 +229,11 @@ INSERT INTO marks (name, value)
     VALUES ('stalled', 0), ('stalled_at', 0), ('rejected_bytes', 0), ('probe', 0), ('kept_bytes', 0), ('most_bytes', 0),
         ('most_files', 0);
 
--- Copies between stores: the one that this store was last copied by, until somebody else opened it, or the one that it
--- is being filled by, with the place to go on at.
+-- Copies between stores: the one that this store was last copied by, until somebody else opened it; the one that it is
+-- being filled by, with the place to go on at; the one that it was filled by; and what this store is known by.
 CREATE TABLE copying (
-    role   text COLLATE "C" PRIMARY KEY,    -- from, to
+    role   text COLLATE "C" PRIMARY KEY,    -- from, to, filled, store
     copy   text COLLATE "C" NOT NULL,
     tables bigint NOT NULL,                 -- how many are whole
-    next   text COLLATE "C"                 -- JSON; NULL at the beginning of the next one
+    next   text COLLATE "C"                 -- JSON; NULL at the beginning of the next one. Of what it was filled by: the store
 );

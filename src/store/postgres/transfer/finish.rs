@@ -2,7 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::pool::{Pool, Transaction};
-use crate::store::transfer::Given;
+use crate::store::transfer::{Filled, Given};
 
 pub(super) async fn given(pool: &Pool) -> Result<Given, Failure> {
     let transaction = pool.begin_reading().await?;
@@ -22,7 +22,7 @@ async fn last(transaction: &Transaction, table: &str, column: &str) -> Result<i6
     transaction.query_one(sql, &[&table, &column]).await?.get(0)
 }
 
-pub(super) async fn finish(pool: &Pool, given: Given) -> Result<(), Failure> {
+pub(super) async fn finish(pool: &Pool, given: Given, filled: &Filled) -> Result<(), Failure> {
     let transaction = pool.begin().await?;
     let numbered = [
         ("events", "position", given.position),
@@ -44,5 +44,8 @@ pub(super) async fn finish(pool: &Pool, given: Given) -> Result<(), Failure> {
     ] {
         transaction.execute(made, &[]).await?;
     }
+    let sql = "INSERT INTO copying (role, copy, tables, next) VALUES ('filled', $1, 0, $2)
+               ON CONFLICT (role) DO UPDATE SET copy = EXCLUDED.copy, next = EXCLUDED.next";
+    transaction.execute(sql, &[&filled.copy, &filled.of]).await?;
     transaction.commit().await
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::deliveries::{mark, set_mark};
-use crate::store::transfer::Given;
+use crate::store::transfer::{Filled, Given};
 
 /// The tables that give numbers, each with the last that it gave.
 const NUMBERED: [&str; 4] = ["events", "deliveries", "rejected", "replays"];
@@ -19,7 +19,7 @@ pub(super) fn given(connection: &Connection) -> rusqlite::Result<Given> {
     })
 }
 
-pub(super) fn finish(connection: &Connection, given: Given) -> rusqlite::Result<()> {
+pub(super) fn finish(connection: &Connection, given: Given, filled: &Filled) -> rusqlite::Result<()> {
     let last = [given.position, given.delivery, given.rejected, given.replay];
     for (table, last) in NUMBERED.iter().zip(last) {
         connection.execute("DELETE FROM sqlite_sequence WHERE name = ?1", [table])?;
@@ -49,5 +49,7 @@ pub(super) fn finish(connection: &Connection, given: Given) -> rusqlite::Result<
          INSERT INTO gaps (position) SELECT position FROM missing",
         [given.position],
     )?;
+    let keep = "INSERT OR REPLACE INTO copying (role, copy, tables, next) VALUES ('filled', ?1, 0, ?2)";
+    connection.execute(keep, [&filled.copy, &filled.of])?;
     connection.execute("DELETE FROM copying WHERE role = 'to'", []).map(drop)
 }

@@ -1,0 +1,136 @@
+//! What becomes of requests while another process holds what they need, as one does that fell asleep in a transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::Client;
+use workhook::store::{Appended, StoreError};
+use workhook::wake::Wakes;
+
+use crate::bench::{Fixture, PATIENCE};
+use crate::postgres_fixture::{PostgresFixture, connect};
+use crate::request::Request;
+
+/// Within which a request must be answered, and a little more.
+const DEADLINE: Duration = Duration::from_millis(2500);
+
+/// Waits until somebody who stores something waits for a lock.
+async fn waits(fixture: &PostgresFixture) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                   AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'keys'::regclass)";
+    let waiting = async {
+        let own = connect(&fixture.url()).await;
+        while own.query_typed_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("somebody waits");
+}
+
+/// Begins a transaction, and holds something in it until it is rolled back, or for ten seconds.
+async fn holding(fixture: &PostgresFixture, sql: &str) -> Client {
+    let asleep = connect(&fixture.url()).await;
+    let begin = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'";
+    asleep.batch_execute(&format!("{begin}; {sql}")).await.unwrap();
+    asleep
+}
+
+fn is_stored(appended: &Result<Appended, StoreError>) -> bool {
+    matches!(appended, Ok(Appended::Stored { .. }))
+}
+
+fn is_known(appended: &Result<Appended, StoreError>) -> bool {
+    matches!(appended, Ok(Appended::Duplicate { .. }))
+}
+
+// One thread, so that what is handed over together is one batch.
+#[tokio::test]
+async fn what_somebody_asleep_holds_fails_nobody_beside_it_and_is_stored_when_it_is_let_go() {
+    let mut fixture = PostgresFixture::fresh();
+    let store = fixture.open(&Wakes::default()).await;
+    let request = Request::new();
+    store.append(request.accepted()).await.unwrap();
+    for lets_go in [true, false] {
+        let asleep = holding(&fixture, "DELETE FROM keys WHERE NOT daily").await;
+        let began = Instant::now();
+        let contested = {
+            let (store, accepted) = (Arc::clone(&store), request.accepted());
+            tokio::spawn(async move { store.append(accepted).await })
+        };
+        let mut others = JoinSet::new();
+        for n in 0..40 {
+            // Some of those that need a look first.
+            let other = if n % 4 == 0 { Request::new().retry(1) } else { Request::new() };
+            let (store, other) = (Arc::clone(&store), other.body(format!("{{\"n\":{n},\"at\":\"{lets_go}\"}}")));
+            others.spawn(async move { store.append(other.accepted()).await });
+        }
+        let others = others.join_all().await;
+        assert!(others.iter().all(is_stored), "{others:?}");
+        for _ in 0..5 {
+            assert!(is_stored(&store.append(Request::new().accepted()).await), "nor anybody who comes later");
+        }
+        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+        if lets_go {
+            asleep.batch_execute("ROLLBACK").await.unwrap();
+            let known = contested.await.unwrap();
+            assert!(is_known(&known), "{known:?}");
+        } else {
+            let late = contested.await.unwrap();
+            assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+            asleep.batch_execute("ROLLBACK").await.unwrap();
+        }
+        assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
+    }
+    assert!(is_known(&store.append(request.accepted()).await));
+    assert_eq!(store.counts().await.unwrap().events, 91);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_contested_when_the_store_is_closed_is_told() {
+    let mut fixture = PostgresFixture::fresh();
+    let store = fixture.open(&Wakes::default()).await;
+    let request = Request::new();
+    store.append(request.accepted()).await.unwrap();
+    let asleep = holding(&fixture, "DELETE FROM keys WHERE NOT daily").await;
+    // Handed over first, and then closed.
+    let (told, closed) = tokio::join!(store.append(request.accepted()), timeout(DEADLINE, store.close()));
+    assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+    assert!(closed.is_ok(), "it ends");
+    asleep.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_waits_for_somebody_holds_up_nobody_who_counts() {
+    let mut fixture = PostgresFixture::fresh();
+    let store = fixture.open(&Wakes::default()).await;
+    let request = Request::new();
+    store.append(request.accepted()).await.unwrap();
+    let counts = "SET LOCAL lock_timeout = '20ms'; UPDATE totals SET count = count";
+
+    // As removing it does.
+    let asleep = holding(&fixture, "SELECT FROM events FOR UPDATE").await;
+    let (known, new, ()) = tokio::join!(
+        store.append(request.accepted()),
+        store.append(Request::new().body("{\"retried\":1}").retry(1).accepted()),
+        async {
+            waits(&fixture).await;
+            asleep.batch_execute(counts).await.expect("no count is held by who waits for an event");
+            asleep.batch_execute("ROLLBACK").await.unwrap();
+        }
+    );
+    assert!(is_known(&known) && is_stored(&new), "{known:?} {new:?}");
+
+    // As looking for a retry does.
+    let asleep = holding(&fixture, "SELECT FROM keys WHERE daily FOR UPDATE").await;
+    let (new, ()) = tokio::join!(store.append(Request::new().body("{\"retried\":1}").accepted()), async {
+        waits(&fixture).await;
+        asleep.batch_execute(counts).await.expect("no count is held by who waits for a key");
+        asleep.batch_execute("ROLLBACK").await.unwrap();
+    });
+    assert!(is_stored(&new), "{new:?}");
+    assert_eq!(store.counts().await.unwrap().events, 3);
+    store.close().await;
+}
