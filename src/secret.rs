@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
 use rustix::process::DumpableBehavior;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -44,7 +45,8 @@ pub enum SecretError {
 /// Has a crash leave no core of this process, which would have every secret in it. Programs that it starts are not
 /// concerned; root can still look into it.
 pub(crate) fn leave_no_core() {
-    // Where the system knows no such thing, a core is as it is for every program.
+    // Only a filter of system calls could refuse it, and other systems have other ways: then a core is as for any program.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 

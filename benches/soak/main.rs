@@ -2,7 +2,8 @@
 //! handler whose far end fails again and again. Prints a row for each part of the time, and fails where something was
 //! lost, or where memory, descriptors, lanes, the write-ahead log or latency grew.
 //!
-//! `cargo bench --bench soak -- --seconds 1800 --rate 2000` is what `docs/reliability.md` speaks of.
+//! `cargo bench --bench soak -- --seconds 1800 --rate 2000` is what `docs/reliability.md` speaks of. It has to be run by
+//! root, who alone may count the descriptors of workhook.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
 #[path = "../common/answer.rs"]

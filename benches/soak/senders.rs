@@ -1,5 +1,4 @@
-//! The senders: requests at a steady rate, whatever the answers do. Some come twice, some with a wrong token, and some
-//! say nothing that can be read.
+//! The senders: requests at a steady rate, whatever the answers do. Some come twice, and some with a wrong token.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,15 +102,19 @@ impl Course {
         let mut last = None;
         for (n, number) in (self.first..self.first + self.count).enumerate() {
             let due = self.start + self.between * u32::try_from(n)?;
-            sleep_until(due).await;
+            // The clock of the load generator is not what is measured, but what is late because an answer was is.
+            let began = if due > Instant::now() {
+                sleep_until(due).await;
+                Instant::now()
+            } else {
+                due
+            };
             let nth = number - self.first + 1;
             if nth.is_multiple_of(REFUSED_EVERY) {
                 self.knock(stranger.numbered(number), &told).await?;
                 continue;
             }
             let again = last.filter(|_| nth.is_multiple_of(TWICE_EVERY));
-            // The clock of the load generator is not what is measured, but what was sent late because others were is.
-            let began = due.max(Instant::now() - Duration::from_millis(2));
             connection.write_all(request.numbered(again.unwrap_or(number))).await?;
             let answered = answer::read(&mut connection, &mut buffer).await;
             lock(&told).note(began.elapsed(), number, again.is_some(), &answered);

@@ -29,13 +29,17 @@ fn attackers() -> usize {
     std::env::var("WORKHOOK_TEST_ATTACKERS").ok().map_or(ATTACKERS, |count| count.parse().unwrap())
 }
 
-/// One who connects again and again, sends a beginning, which is counted, and then so much at a time.
+/// One who connects again and again, sends a beginning, and then so much at a time; he is counted when he has begun.
 async fn attack(to: SocketAddr, beginning: Vec<u8>, drip: &'static [u8], begun: Arc<AtomicUsize>) {
+    let mut first = true;
     loop {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(..2000))).await;
         let Ok(mut stream) = TcpStream::connect(to).await else { continue };
         let mut written = stream.write_all(&beginning).await;
-        begun.fetch_add(1, Ordering::Relaxed);
+        if first && written.is_ok() {
+            begun.fetch_add(1, Ordering::Relaxed);
+            first = false;
+        }
         while written.is_ok() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             written = match drip.is_empty() {
