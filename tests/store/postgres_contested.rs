@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
-use workhook::store::{Appended, StoreError};
+use workhook::store::{Appended, Store, StoreError};
 use workhook::wake::Wakes;
 
 use crate::bench::{Fixture, PATIENCE};
@@ -85,6 +85,42 @@ async fn what_somebody_asleep_holds_fails_nobody_beside_it_and_is_stored_when_it
     }
     assert!(is_known(&store.append(request.accepted()).await));
     assert_eq!(store.counts().await.unwrap().events, 91);
+    store.close().await;
+}
+
+/// Hands requests over together, in this order.
+fn hand_over(store: &Arc<dyn Store>, requests: &[Request]) -> Vec<JoinHandle<Result<Appended, StoreError>>> {
+    let append = |request: &Request| {
+        let (store, accepted) = (Arc::clone(store), request.accepted());
+        tokio::spawn(async move { store.append(accepted).await })
+    };
+    requests.iter().map(append).collect()
+}
+
+#[tokio::test]
+async fn however_many_keys_somebody_asleep_holds_all_that_came_behind_them_is_stored_meanwhile() {
+    let mut fixture = PostgresFixture::fresh();
+    let store = fixture.open(&Wakes::default()).await;
+    let requests: Vec<Request> = (0..512).map(|_| Request::new()).collect();
+    let (held, others) = requests.split_at(32);
+    for held in hand_over(&store, held) {
+        assert!(is_stored(&held.await.unwrap()));
+    }
+    let asleep = holding(&fixture, "DELETE FROM keys WHERE NOT daily").await;
+    let (contested, others) = (hand_over(&store, held), hand_over(&store, others));
+    for other in others {
+        let told = other.await.unwrap();
+        assert!(is_stored(&told), "{told:?}");
+    }
+    asleep.batch_execute("ROLLBACK").await.unwrap();
+    for contested in contested {
+        let told = contested.await.unwrap();
+        assert!(!is_stored(&told), "it is known, or was told in time that it waited for too long: {told:?}");
+    }
+    for held in held {
+        assert!(is_known(&store.append(held.accepted()).await));
+    }
+    assert_eq!(store.counts().await.unwrap().events, 512);
     store.close().await;
 }
 

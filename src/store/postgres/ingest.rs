@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use self::contested::{APART_MAX, Contested, Left};
+use self::contested::{APART_MAX, Contested, Left, halves};
 use super::Database;
 use super::failure::Failure;
 use super::pool::Pool;
@@ -177,11 +177,11 @@ impl Storing<'_> {
     /// What becomes of a batch that could not be stored together.
     async fn not_together(&self, requests: Vec<Request>, failure: Failure) -> Left {
         if failure.is_contested() {
-            return contested::apart(self, requests, APART_MAX).await;
+            return contested::apart(self, halves(requests), APART_MAX).await;
         }
         if failure.is_about_a_row() && requests.len() > 1 {
             tracing::warn!(error = %failure, "one of many could not be stored; each is tried by itself");
-            return contested::apart(self, requests, BATCH_TAKES_MAX).await;
+            return contested::apart(self, halves(requests), BATCH_TAKES_MAX).await;
         }
         failed(requests, failure);
         Left { failed: true, ..Left::default() }

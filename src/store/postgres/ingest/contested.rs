@@ -2,9 +2,10 @@
 //! commit does so until the server ends that.
 //!
 //! What always holds: a batch is halved until what is contested is alone, and all else is stored; what is contested is
-//! tried again beside the batches that come after it, and nobody waits for it for longer than a moment; and it is told in
-//! time that it was not stored.
+//! tried again beside the batches that come after it; and it is told in time that it was not stored. A batch that comes
+//! after it waits for it no longer than `AGAIN_MAX` and one try more.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,8 +29,8 @@ const AGAIN_MAX: Duration = Duration::from_millis(50);
 pub(super) struct Left {
     /// Whether something failed, and was told so.
     pub(super) failed: bool,
-    /// What may be stored later.
-    pub(super) contested: Vec<Request>,
+    /// What may be stored later, in the parts in which it is to be tried.
+    pub(super) contested: Vec<Vec<Request>>,
 }
 
 impl Left {
@@ -39,21 +40,23 @@ impl Left {
     }
 }
 
-/// Stores all that can be stored of a batch within a time, and tells those; what it does not come to counts as contested.
-pub(super) async fn apart(storing: &Storing<'_>, batch: Vec<Request>, longest: Duration) -> Left {
+/// Stores all that can be stored of these parts within a time, and tells those; what it does not come to counts as
+/// contested.
+pub(super) async fn apart(storing: &Storing<'_>, parts: Vec<Vec<Request>>, longest: Duration) -> Left {
     // Where this process counts may be what somebody holds.
     let shard = (storing.shard + tallies::SHARDS / 2) % tallies::SHARDS;
     let (storing, began) = (Storing { patience: storing.patience / HASTE, shard, ..*storing }, Instant::now());
-    let (mut left, mut parts) = (Left::default(), halves(batch));
+    let (mut left, mut parts) = (Left::default(), VecDeque::from(parts));
     while began.elapsed() < longest
-        && let Some(mut part) = parts.pop()
+        && let Some(mut part) = parts.pop_front()
     {
         match storing.exactly(&part).await {
             Ok(appended) => tell_all(part, appended),
+            // Behind all others: what nobody holds does not wait until what somebody holds is alone.
             Err(failure) if (failure.is_contested() || failure.is_about_a_row()) && part.len() > 1 => {
                 parts.extend(halves(part));
             }
-            Err(failure) if failure.is_contested() => left.contested.extend(part),
+            Err(failure) if failure.is_contested() => left.contested.push(part),
             Err(failure) => {
                 // What is about nothing in particular is about the others too, who have waited already.
                 if !failure.is_about_a_row() {
@@ -65,38 +68,41 @@ pub(super) async fn apart(storing: &Storing<'_>, batch: Vec<Request>, longest: D
         }
     }
     // What was not tried comes first the next time.
-    parts.reverse();
-    left.contested.splice(0..0, parts.into_iter().flatten());
+    left.contested.splice(0..0, parts);
     left
 }
 
-/// Both halves, of which the first comes last: it is taken first.
-fn halves(mut requests: Vec<Request>) -> Vec<Vec<Request>> {
+/// Both halves, or what cannot be halved.
+pub(super) fn halves(mut requests: Vec<Request>) -> Vec<Vec<Request>> {
     let second = requests.split_off(requests.len().div_ceil(2));
-    [second, requests].into_iter().filter(|half| !half.is_empty()).collect()
+    [requests, second].into_iter().filter(|half| !half.is_empty()).collect()
 }
 
 /// What is contested, and when it is tried again.
 #[derive(Default)]
 pub(super) struct Contested {
-    requests: Vec<Request>,
+    parts: Vec<Vec<Request>>,
     again_at: Option<Instant>,
 }
 
 impl Contested {
     /// Takes in what is contested, as much as there may be.
-    pub(super) fn put(&mut self, contested: Vec<Request>) {
-        let mut bytes: usize = self.requests.iter().map(bytes_of).sum();
-        for request in contested {
-            bytes += bytes_of(&request);
-            if self.requests.len() >= BATCH_MAX || bytes > WAITING_BYTES_MAX {
+    pub(super) fn put(&mut self, contested: Vec<Vec<Request>>) {
+        let there = || self.parts.iter().flatten();
+        let (mut count, mut bytes) = (there().count(), there().map(bytes_of).sum::<usize>());
+        let mut fits = |request: &Request| {
+            count += 1;
+            bytes += bytes_of(request);
+            count <= BATCH_MAX && bytes <= WAITING_BYTES_MAX
+        };
+        for mut part in contested {
+            let fitting = part.iter().take_while(|request| fits(request)).count();
+            for request in part.split_off(fitting) {
                 failed(vec![request], in_use());
-            } else {
-                self.requests.push(request);
             }
+            self.parts.extend(Some(part).filter(|part| !part.is_empty()));
         }
-        self.again_at =
-            (!self.requests.is_empty()).then(|| self.again_at.unwrap_or_else(|| Instant::now() + AGAIN_EVERY));
+        self.again_at = (!self.parts.is_empty()).then(|| self.again_at.unwrap_or_else(|| Instant::now() + AGAIN_EVERY));
     }
 
     /// How long until it is to be tried again; `None` where there is nothing.
@@ -109,13 +115,14 @@ impl Contested {
         if self.again_at.is_none_or(|at| at > Instant::now()) {
             return;
         }
-        let all = std::mem::take(&mut self.requests);
-        let (late, rest): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|request| request.since.elapsed() >= BATCH_TAKES_MAX);
+        let is_late = |request: &mut Request| request.since.elapsed() >= BATCH_TAKES_MAX;
+        let mut parts = std::mem::take(&mut self.parts);
+        let late: Vec<Request> = parts.iter_mut().flat_map(|part| part.extract_if(.., is_late)).collect();
+        parts.retain(|part| !part.is_empty());
         if !late.is_empty() {
             failed(late, in_use());
         }
-        let left = apart(storing, rest, AGAIN_MAX).await;
+        let left = apart(storing, parts, AGAIN_MAX).await;
         self.again_at = None;
         self.put(left.contested);
     }
