@@ -75,22 +75,30 @@ impl Ingest {
     /// The task's work: until it is closed and nothing waits.
     pub(super) async fn run(&self, db: &Arc<Database>, pool: &Pool, remember_ms: i64) {
         let mut contested = Contested::default();
-        let mut pace = Duration::ZERO;
         while let Some(requests) = self.next(contested.again_in()).await {
-            let patience = (pace * 4).clamp(PATIENCE.0, PATIENCE.1);
-            let storing = Storing { db, pool, remember_ms, shard: db.shard, patience };
+            let storing = Storing { db, pool, remember_ms, shard: db.shard, patience: self.patience() };
             if !requests.is_empty() {
                 let (count, began) = (requests.len(), Instant::now());
                 let left = storing.store(requests).await;
                 let took = began.elapsed();
                 self.metrics.committed(count, took, !left.failed);
-                self.lock().waiting.took(took);
-                if left.contested.is_empty() && !left.failed {
-                    pace = took.max((pace + took) / 2);
-                }
+                self.took(took, &left);
                 contested.put(left.contested);
             }
             contested.try_again(&storing).await;
+        }
+    }
+
+    /// How long a batch waits at present for what somebody else holds.
+    fn patience(&self) -> Duration {
+        (self.lock().waiting.commit_takes * 4).clamp(PATIENCE.0, PATIENCE.1)
+    }
+
+    /// A batch took so long. What one took that was taken apart says how long somebody else holds something: neither
+    /// patience goes by that, nor how many may wait.
+    fn took(&self, took: Duration, left: &Left) {
+        if !left.apart {
+            self.lock().waiting.took(took);
         }
     }
 
@@ -218,5 +226,22 @@ fn failed(requests: Vec<Request>, failure: Failure) {
     let failure = Arc::new(failure);
     for request in requests {
         tell(request, Err(StoreError::from(Failure::Shared(Arc::clone(&failure)))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_batch_took_that_was_taken_apart_makes_no_later_one_wait_for_longer() {
+        let (ingest, millis) = (Ingest::new(Metrics::default()), Duration::from_millis);
+        assert_eq!(ingest.patience(), millis(100), "at the least");
+        ingest.took(millis(60), &Left::default());
+        assert_eq!(ingest.patience(), millis(240));
+        ingest.took(millis(700), &Left { apart: true, ..Left::default() });
+        assert_eq!(ingest.patience(), millis(240));
+        ingest.took(millis(700), &Left::default());
+        assert_eq!(ingest.patience(), millis(500), "at the most");
     }
 }

@@ -27,6 +27,8 @@ const AGAIN_MAX: Duration = Duration::from_millis(50);
 /// What is left of a batch.
 #[derive(Default)]
 pub(super) struct Left {
+    /// Whether it was taken apart.
+    pub(super) apart: bool,
     /// Whether something failed, and was told so.
     pub(super) failed: bool,
     /// What may be stored later, in the parts in which it is to be tried.
@@ -35,6 +37,7 @@ pub(super) struct Left {
 
 impl Left {
     pub(super) fn add(&mut self, other: Left) {
+        self.apart |= other.apart;
         self.failed |= other.failed;
         self.contested.extend(other.contested);
     }
@@ -46,7 +49,7 @@ pub(super) async fn apart(storing: &Storing<'_>, parts: Vec<Vec<Request>>, longe
     // Where this process counts may be what somebody holds.
     let shard = (storing.shard + tallies::SHARDS / 2) % tallies::SHARDS;
     let (storing, began) = (Storing { patience: storing.patience / HASTE, shard, ..*storing }, Instant::now());
-    let (mut left, mut parts) = (Left::default(), VecDeque::from(parts));
+    let (mut left, mut parts) = (Left { apart: true, ..Left::default() }, VecDeque::from(parts));
     while began.elapsed() < longest
         && let Some(mut part) = parts.pop_front()
     {
