@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
-use workhook::store::{Appended, Store, StoreError};
+use workhook::store::{Appended, Config, Metrics, Place, PostgresStore, Store, StoreError};
+use workhook::telemetry::metrics::Registry;
 use workhook::wake::Wakes;
 
 use crate::bench::{Fixture, PATIENCE};
@@ -122,6 +123,26 @@ async fn however_many_keys_somebody_asleep_holds_all_that_came_behind_them_is_st
     }
     assert_eq!(store.counts().await.unwrap().events, 512);
     store.close().await;
+}
+
+#[tokio::test]
+async fn what_was_contested_for_too_long_counts_as_a_commit_that_failed() {
+    let mut fixture = PostgresFixture::fresh();
+    fixture.open(&Wakes::default()).await.close().await;
+    let (settings, mut registry) = (fixture.settings(), Registry::default());
+    let config = Config { place: Place::Postgres(Box::new(settings.clone())), retention: None, max_size: None };
+    let metrics = Metrics::new(&mut registry, &config);
+    let store = PostgresStore::open(&settings, &Wakes::default(), metrics).await.unwrap();
+    let request = Request::new();
+    store.append(request.accepted()).await.unwrap();
+    let asleep = holding(&fixture, "DELETE FROM keys WHERE NOT daily").await;
+    let late = store.append(request.accepted()).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    asleep.batch_execute("ROLLBACK").await.unwrap();
+    // What is told comes before what is counted, and closing comes after both.
+    store.close().await;
+    let told = registry.open_metrics();
+    assert!(told.lines().any(|line| line == "workhook_commits_failed_total 1"), "{told}");
 }
 
 #[tokio::test]

@@ -79,13 +79,15 @@ impl Ingest {
             let storing = Storing { db, pool, remember_ms, shard: db.shard, patience: self.patience() };
             if !requests.is_empty() {
                 let (count, began) = (requests.len(), Instant::now());
-                let left = storing.store(requests).await;
+                let mut left = storing.store(requests).await;
                 let took = began.elapsed();
+                left.failed |= contested.put(std::mem::take(&mut left.contested));
                 self.metrics.committed(count, took, !left.failed);
                 self.took(took, &left);
-                contested.put(left.contested);
             }
-            contested.try_again(&storing).await;
+            if contested.try_again(&storing).await {
+                self.metrics.failed_later();
+            }
         }
     }
 

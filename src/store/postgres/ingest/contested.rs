@@ -89,8 +89,9 @@ pub(super) struct Contested {
 }
 
 impl Contested {
-    /// Takes in what is contested, as much as there may be.
-    pub(super) fn put(&mut self, contested: Vec<Vec<Request>>) {
+    /// Takes in what is contested, as much as there may be; whether there was more, which is told.
+    #[must_use]
+    pub(super) fn put(&mut self, contested: Vec<Vec<Request>>) -> bool {
         let there = || self.parts.iter().flatten();
         let (mut count, mut bytes) = (there().count(), there().map(bytes_of).sum::<usize>());
         let mut fits = |request: &Request| {
@@ -98,14 +99,14 @@ impl Contested {
             bytes += bytes_of(request);
             count <= BATCH_MAX && bytes <= WAITING_BYTES_MAX
         };
+        let mut too_many = Vec::new();
         for mut part in contested {
             let fitting = part.iter().take_while(|request| fits(request)).count();
-            for request in part.split_off(fitting) {
-                failed(vec![request], in_use());
-            }
+            too_many.extend(part.split_off(fitting));
             self.parts.extend(Some(part).filter(|part| !part.is_empty()));
         }
         self.again_at = (!self.parts.is_empty()).then(|| self.again_at.unwrap_or_else(|| Instant::now() + AGAIN_EVERY));
+        not_in_time(too_many)
     }
 
     /// How long until it is to be tried again; `None` where there is nothing.
@@ -113,28 +114,53 @@ impl Contested {
         self.again_at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Tries again what is contested, where it is time to; who has waited for as long as may be is told.
-    pub(super) async fn try_again(&mut self, storing: &Storing<'_>) {
+    /// Tries again what is contested, where it is time to; who has waited for as long as may be is told. Whether something
+    /// failed.
+    pub(super) async fn try_again(&mut self, storing: &Storing<'_>) -> bool {
         if self.again_at.is_none_or(|at| at > Instant::now()) {
-            return;
+            return false;
         }
         let is_late = |request: &mut Request| request.since.elapsed() >= BATCH_TAKES_MAX;
         let mut parts = std::mem::take(&mut self.parts);
         let late: Vec<Request> = parts.iter_mut().flat_map(|part| part.extract_if(.., is_late)).collect();
         parts.retain(|part| !part.is_empty());
-        if !late.is_empty() {
-            failed(late, in_use());
-        }
+        let late = not_in_time(late);
         let left = apart(storing, parts, AGAIN_MAX).await;
         self.again_at = None;
-        self.put(left.contested);
+        self.put(left.contested) || left.failed || late
     }
 }
 
-fn in_use() -> Failure {
-    Failure::Away("another process is storing the same, and has not ended that".to_owned())
+/// Tells these, where there are any, that they were not stored.
+fn not_in_time(requests: Vec<Request>) -> bool {
+    let why = "not stored in time, because another process holds a key of it or too much beside it failed";
+    let some = !requests.is_empty();
+    if some {
+        failed(requests, Failure::Away(why.to_owned()));
+    }
+    some
 }
 
 fn bytes_of(request: &Request) -> usize {
     request.accepted.body().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::sample::accepted;
+    use crate::store::StoreError;
+    use crate::store::waiting::Waiting;
+
+    #[test]
+    fn there_is_a_bound_to_what_is_contested_and_what_is_beyond_it_is_told_that_it_failed() {
+        let mut waiting = Waiting::default();
+        let mut answers: Vec<_> = (0..BATCH_MAX + 2).map(|_| waiting.push(accepted("{}")).unwrap()).collect();
+        let mut contested = Contested::default();
+        assert!(!contested.put(halves(waiting.take())), "all of them fit");
+        assert!(contested.put(halves(waiting.take())));
+        let (kept, told) = answers.split_at_mut(BATCH_MAX);
+        assert!(kept.iter_mut().all(|answer| answer.try_recv().is_err()));
+        assert!(told.iter_mut().all(|answer| matches!(answer.try_recv(), Ok(Err(StoreError::Unavailable(_))))));
+    }
 }
