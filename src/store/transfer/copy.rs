@@ -44,7 +44,8 @@ pub enum CopyError {
     Same,
     /// The store that is to be filled was filled from this one, which somebody used afterwards.
     #[error(
-        "this was copied already, and the store that was copied was used since: what came since is not in the other;          begin with an empty one to copy it all"
+        "this was copied already, and the store that was copied was used since: what came since is not in the other; \
+         begin with an empty one to copy it all"
     )]
     WentOn,
     /// There is another copy, half done, in the store that is to be filled.
