@@ -204,6 +204,29 @@ async fn a_copy_that_is_whole_is_known_until_the_store_that_was_copied_is_used()
 }
 
 #[tokio::test]
+async fn a_store_that_was_copied_while_it_was_empty_and_filled_then_is_not_known_as_copied() {
+    let fixtures = [SqliteFixture::fresh(), SqliteFixture::fresh()];
+    let [from, to] = fixtures.each_ref().map(SqliteFixture::config);
+    let mut fixture = PostgresFixture::fresh();
+    fixture.open(&Wakes::default()).await.close().await;
+    use_file(&from).await;
+    let source = open_file(&from).await;
+    let empty = [open_file(&to).await, open_tables(&fixture.settings()).await];
+    for store in empty {
+        let last = SqliteFixture::fresh();
+        let target = open_file(&last.config()).await;
+        copy(&*store, &*target, "empty".to_owned(), |_| {}).await.unwrap();
+        copy(&*source, &*store, "filled".to_owned(), |_| {}).await.unwrap();
+        let again = copy(&*store, &*target, "again".to_owned(), |_| {}).await;
+        assert!(matches!(again, Err(CopyError::WentOn)), "{again:?}");
+        for store in [store, target] {
+            store.close_transfer().await;
+        }
+    }
+    source.close_transfer().await;
+}
+
+#[tokio::test]
 async fn one_store_by_two_addresses_is_not_copied_into_itself_and_two_schemas_are_two_stores() {
     let mut fixtures = [PostgresFixture::fresh(), PostgresFixture::fresh()];
     for fixture in &mut fixtures {
