@@ -38,14 +38,33 @@ pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
             }
         }
         let rest = match made {
-            // How long a step takes is how long it waits for the commit before its own; left alone for much longer than
-            // that, the writer would never be asked for enough.
-            Ok(made) if made >= BATCH => pause(took, !upkeep.store.is_pressed()),
-            Ok(_) => pause(took, false).max(GATHER),
+            Ok(made) => rest(made, took, upkeep.store.is_pressed()),
             Err(_) => PAUSE,
         };
         if !wait(rest, stop).await {
             return;
         }
+    }
+}
+
+/// How long to leave the store alone after a step that made so many findable.
+fn rest(made: usize, took: Duration, is_pressed: bool) -> Duration {
+    if made < BATCH {
+        return pause(took, false).max(GATHER);
+    }
+    // How long a step takes is how long it waits for the commit before its own; left alone for much longer than that, the
+    // writer would never be asked for enough. But requests come first: while they wait, what is behind stays so.
+    pause(took, !is_pressed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_behind_is_made_up_for_in_a_hurry_unless_requests_wait() {
+        let rest = |made, is_pressed| rest(made, Duration::from_millis(20), is_pressed).as_millis();
+        assert_eq!([rest(BATCH, false), rest(BATCH, true)], [20, 180]);
+        assert_eq!([rest(BATCH - 1, false), rest(BATCH - 1, true)], [180, 180], "what is not behind can wait");
     }
 }

@@ -66,6 +66,11 @@ impl Ingest {
         answer.await.unwrap_or(Err(StoreError::Ended))
     }
 
+    /// Whether so many requests wait that what can be done later should be.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.lock().waiting.is_pressed()
+    }
+
     /// Takes nothing more; what is waiting is still stored.
     pub(super) fn close(&self) {
         self.lock().closed = true;
