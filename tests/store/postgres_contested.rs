@@ -14,20 +14,31 @@ use crate::bench::{Fixture, PATIENCE};
 use crate::postgres_fixture::{PostgresFixture, connect};
 use crate::request::Request;
 
-/// Within which a request must be answered, and a little more.
-const DEADLINE: Duration = Duration::from_millis(2500);
+/// Within which a request must be answered, and far more, for a busy machine; less than somebody asleep holds something.
+const DEADLINE: Duration = Duration::from_secs(8);
 
-/// Waits until somebody who stores something waits for a lock.
-async fn waits(fixture: &PostgresFixture) {
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+/// Who stores something and waits for a lock now, and since when their transactions have been under way.
+async fn waiting(own: &Client) -> Vec<String> {
+    let sql = "SELECT pid || ' since ' || xact_start FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                    AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'keys'::regclass)";
-    let waiting = async {
+    own.query_typed(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// Makes sure that somebody waits for what is held, and holds no count meanwhile.
+async fn assert_counts_are_free(fixture: &PostgresFixture, asleep: &Client) {
+    let looked = async {
         let own = connect(&fixture.url()).await;
-        while own.query_typed_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-            tokio::task::yield_now().await;
+        loop {
+            let before = waiting(&own).await;
+            let free = asleep.batch_execute("SAVEPOINT look; SELECT FROM totals FOR UPDATE NOWAIT").await;
+            asleep.batch_execute("ROLLBACK TO look; RELEASE look").await.unwrap();
+            // Who gave up in between may have made way for somebody who counts.
+            if waiting(&own).await.iter().any(|waits| before.contains(waits)) {
+                return free;
+            }
         }
     };
-    timeout(PATIENCE, waiting).await.expect("somebody waits");
+    timeout(PATIENCE, looked).await.expect("somebody waits").expect("no count is held by who waits");
 }
 
 /// Begins a transaction, and holds something in it until it is rolled back, or for ten seconds.
@@ -72,7 +83,6 @@ async fn what_somebody_asleep_holds_fails_nobody_beside_it_and_is_stored_when_it
         for _ in 0..5 {
             assert!(is_stored(&store.append(Request::new().accepted()).await), "nor anybody who comes later");
         }
-        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
         if lets_go {
             asleep.batch_execute("ROLLBACK").await.unwrap();
             let known = contested.await.unwrap();
@@ -165,7 +175,11 @@ async fn who_waits_for_somebody_holds_up_nobody_who_counts() {
     let store = fixture.open(&Wakes::default()).await;
     let request = Request::new();
     store.append(request.accepted()).await.unwrap();
-    let counts = "SET LOCAL lock_timeout = '20ms'; UPDATE totals SET count = count";
+    // So that whoever counts finds a count that can be held.
+    let counts =
+        "INSERT INTO totals (name, shard, count) SELECT 'events', shard, 0 FROM generate_series(0, 63) AS shard
+                  ON CONFLICT DO NOTHING";
+    fixture.execute(counts).await;
 
     // As removing it does.
     let asleep = holding(&fixture, "SELECT FROM events FOR UPDATE").await;
@@ -173,8 +187,7 @@ async fn who_waits_for_somebody_holds_up_nobody_who_counts() {
         store.append(request.accepted()),
         store.append(Request::new().body("{\"retried\":1}").retry(1).accepted()),
         async {
-            waits(&fixture).await;
-            asleep.batch_execute(counts).await.expect("no count is held by who waits for an event");
+            assert_counts_are_free(&fixture, &asleep).await;
             asleep.batch_execute("ROLLBACK").await.unwrap();
         }
     );
@@ -183,8 +196,7 @@ async fn who_waits_for_somebody_holds_up_nobody_who_counts() {
     // As looking for a retry does.
     let asleep = holding(&fixture, "SELECT FROM keys WHERE daily FOR UPDATE").await;
     let (new, ()) = tokio::join!(store.append(Request::new().body("{\"retried\":1}").accepted()), async {
-        waits(&fixture).await;
-        asleep.batch_execute(counts).await.expect("no count is held by who waits for a key");
+        assert_counts_are_free(&fixture, &asleep).await;
         asleep.batch_execute("ROLLBACK").await.unwrap();
     });
     assert!(is_stored(&new), "{new:?}");
