@@ -195,7 +195,7 @@ impl Storing<'_> {
             return contested::apart(self, halves(requests), APART_MAX).await;
         }
         if failure.is_about_a_row() && requests.len() > 1 {
-            tracing::warn!(error = %failure, "one of many could not be stored; each is tried by itself");
+            tracing::warn!(error = %failure, "one of many could not be stored; they are taken apart");
             return contested::apart(self, halves(requests), BATCH_TAKES_MAX).await;
         }
         failed(requests, failure);

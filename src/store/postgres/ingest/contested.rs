@@ -2,8 +2,8 @@
 //! commit does so until the server ends that.
 //!
 //! What always holds: a batch is halved until what is contested is alone, and all else is stored; what is contested is
-//! tried again beside the batches that come after it; and it is told in time that it was not stored. A batch that comes
-//! after it waits for it no longer than `AGAIN_MAX` and one try more.
+//! tried again beside the batches that come after it, between two of which for no longer than `AGAIN_MAX` and one try more;
+//! and it is told in time that it was not stored.
 
 use std::collections::VecDeque;
 use std::time::Duration;
