@@ -276,6 +276,10 @@ async fn a_store_that_is_half_filled_is_opened_by_nobody_and_goes_on_only_while_
     let another = half(&other).await;
     assert!(matches!(another, Err(CopyError::Another)), "{another:?}");
     assert!(matches!(half(&from).await, Err(CopyError::To(StoreError::Busy))), "it goes on");
+    let (half_filled, last) = (open_file(&to).await, SqliteFixture::fresh());
+    let copied = copy(&*half_filled, &*open_file(&last.config()).await, "of half".to_owned(), |_| {}).await;
+    assert!(matches!(copied, Err(CopyError::NotYet(_))), "nor is it copied: {copied:?}");
+    half_filled.close_transfer().await;
     SqliteStore::open(&from, &Wakes::default()).unwrap().close().await;
     let used = half(&from).await;
     assert!(matches!(used, Err(CopyError::Another)), "{used:?}");
@@ -308,6 +312,9 @@ async fn tables_that_are_half_filled_are_opened_by_nobody() {
     assert!(matches!(copied, Err(CopyError::To(StoreError::Busy))), "{copied:?}");
     let opened = PostgresStore::open(&fixture.settings(), &Wakes::default(), Metrics::default()).await;
     assert!(matches!(opened, Err(OpenError::HalfCopied { .. })), "{opened:?}");
+    let last = SqliteFixture::fresh();
+    let copied = copy(&*target, &*open_file(&last.config()).await, "of half".to_owned(), |_| {}).await;
+    assert!(matches!(copied, Err(CopyError::NotYet(_))), "nor copied: {copied:?}");
     copy(&*source, &*target, "whole".to_owned(), |_| {}).await.unwrap();
     source.close_transfer().await;
     target.close_transfer().await;

@@ -117,6 +117,9 @@ pub async fn copy(
 }
 
 async fn can_be_copied(from: &dyn Transfer) -> Result<(), CopyError> {
+    if from.reached().await.map_err(CopyError::From)?.is_some() {
+        return Err(CopyError::NotYet("the store to copy is half filled by another copy; finish that one first"));
+    }
     from.cannot_be_copied().await.map_err(CopyError::From)?.map_or(Ok(()), |why| Err(CopyError::NotYet(why)))
 }
 
