@@ -136,6 +136,34 @@ async fn however_many_keys_somebody_asleep_holds_all_that_came_behind_them_is_st
 }
 
 #[tokio::test]
+async fn while_many_wait_behind_a_batch_that_is_under_way_the_store_is_pressed() {
+    let mut fixture = PostgresFixture::fresh();
+    let store = fixture.open(&Wakes::default()).await;
+    let (request, own) = (Request::new(), connect(&fixture.url()).await);
+    store.append(request.accepted()).await.unwrap();
+    let asleep = holding(&fixture, "DELETE FROM keys WHERE NOT daily").await;
+    let mut told = hand_over(&store, &[request]);
+    let under_way = async { while waiting(&own).await.is_empty() {} };
+    timeout(PATIENCE, under_way).await.expect("it waits");
+    assert!(!store.is_pressed(), "nobody waits but for what is under way");
+    // More than one batch takes, so that some wait at any rate.
+    told.extend(hand_over(&store, &(0..600).map(|_| Request::new()).collect::<Vec<_>>()));
+    let pressed = async {
+        while !store.is_pressed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, pressed).await.expect("it is pressed");
+    asleep.batch_execute("ROLLBACK").await.unwrap();
+    for told in told {
+        // Whatever it is: of so many some may be turned away on a slow disk.
+        let _ = told.await.unwrap();
+    }
+    assert!(!store.is_pressed());
+    store.close().await;
+}
+
+#[tokio::test]
 async fn what_was_contested_for_too_long_counts_as_a_commit_that_failed() {
     let mut fixture = PostgresFixture::fresh();
     fixture.open(&Wakes::default()).await.close().await;
