@@ -125,6 +125,11 @@ impl Metrics {
             self.failed.inc();
         }
     }
+
+    /// Something that was left of a commit failed after it.
+    pub(super) fn failed_later(&self) {
+        self.failed.inc();
+    }
 }
 
 /// The size of a file in bytes; 0 where it is not there.

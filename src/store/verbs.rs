@@ -68,7 +68,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// at once. How much was changed.
     async fn shorten_waits(&self, longest: LongestWaits) -> Result<usize, StoreError>;
 
-    /// Keeps what came of an attempt, and lets the lane go on where the delivery is settled by it.
+    /// Keeps what came of an attempt, and lets the lane go on where the delivery is settled by it. One that comes again is
+    /// kept once; what it is told then is said at [`Settled`].
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError>;
 
     /// Gives back claims that were not attempted; they do not count (ruling 17).
@@ -341,7 +342,8 @@ pub struct RatedClaims {
     pub again: Option<Duration>,
 }
 
-/// What became of a settlement.
+/// What became of a settlement. One that was kept and comes again is told so once more on PostgreSQL, as long as its attempt
+/// was not replaced or removed; the embedded store, where no commit's answer is lost, tells that the claim was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// It is kept.

@@ -17,6 +17,8 @@ pub(super) const WAITING_MAX: usize = 4096;
 pub(super) const WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest that a request may have to wait, as far as can be told. The rest of 2 s is for its body and the unforeseen.
 const WAIT_MAX: Duration = Duration::from_millis(1200);
+/// From how many waiting requests on other work holds back, where it can.
+const PRESSED_FROM: usize = 8;
 /// The most requests in one commit.
 pub(super) const BATCH_MAX: usize = 512;
 /// The most bytes of bodies in one commit, beside its first request.
@@ -74,6 +76,11 @@ impl Waiting {
         before == 0 || self.commit_takes.saturating_mul(commits) <= WAIT_MAX
     }
 
+    /// Whether more requests wait than come in while a commit is made, but for a flood.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.requests.len() >= PRESSED_FROM
+    }
+
     /// Takes out what goes into the next commit.
     pub(super) fn take(&mut self) -> Vec<Request> {
         let mut requests = Vec::new();
@@ -113,5 +120,18 @@ mod tests {
         assert_eq!(waiting.take().len(), 1);
         assert_eq!(waiting.take().len(), 2);
         assert_eq!(waiting.bytes, 0);
+    }
+
+    #[test]
+    fn it_is_pressed_while_more_wait_than_come_in_during_a_commit() {
+        let mut waiting = Waiting::default();
+        let mut pressed = Vec::new();
+        for _ in 0..PRESSED_FROM {
+            pressed.push(waiting.is_pressed());
+            waiting.push(accepted("{}")).unwrap();
+        }
+        assert!(!pressed.contains(&true) && waiting.is_pressed(), "{pressed:?}");
+        waiting.take();
+        assert!(!waiting.is_pressed());
     }
 }

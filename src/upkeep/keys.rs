@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Upkeep;
-use super::pace::{pause, timed, wait};
+use super::pace::{Share, pause, timed, wait};
 
 /// How often it is looked whether there is something to do.
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
         let (stepped, took) = timed(upkeep.store.tidy_keys(upkeep.clock.now())).await;
         let rest = match stepped {
             // In a hurry, because requests add as many while they come as fast as they can.
-            Ok(true) => pause(took, true),
+            Ok(true) => pause(took, Share::Half),
             Ok(false) => EVERY,
             Err(error) => {
                 upkeep.failed(&error, "what repetitions are known by cannot be kept in order");

@@ -43,10 +43,25 @@ impl Pace {
     }
 }
 
-/// How long to leave the writer alone after a step, so that the work has a part of its time: half of it in a hurry,
-/// else a tenth.
-pub(super) fn pause(took: Duration, hurry: bool) -> Duration {
-    (took * if hurry { 1 } else { 9 }).min(PAUSE_MAX)
+/// Which part of the writer's time some work has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// What can wait.
+    Tenth,
+    /// What is behind.
+    Quarter,
+    /// What is needed soon.
+    Half,
+}
+
+/// How long to leave the writer alone after a step, so that the work has its share of the time.
+pub(super) fn pause(took: Duration, share: Share) -> Duration {
+    let times = match share {
+        Share::Tenth => 9,
+        Share::Quarter => 3,
+        Share::Half => 1,
+    };
+    (took * times).min(PAUSE_MAX)
 }
 
 /// Does a step and tells how long it took.
@@ -78,7 +93,8 @@ mod tests {
     #[test]
     fn the_pause_is_in_proportion_to_the_step_and_bounded() {
         let millis = Duration::from_millis;
-        assert_eq!((pause(millis(5), false), pause(millis(5), true)), (millis(45), millis(5)));
-        assert_eq!(pause(Duration::from_secs(60), false), PAUSE_MAX);
+        let after_five = [Share::Tenth, Share::Quarter, Share::Half].map(|share| pause(millis(5), share));
+        assert_eq!(after_five, [45, 15, 5].map(millis));
+        assert_eq!(pause(Duration::from_secs(60), Share::Tenth), PAUSE_MAX);
     }
 }

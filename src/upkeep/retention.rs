@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::pace::{Pace, pause, timed};
+use super::pace::{Pace, Share, pause, timed};
 use super::{Settings, Upkeep};
 use crate::model::Position;
 use crate::store::{PruneRequest, Pruned, Space, StoreError};
@@ -66,7 +66,7 @@ impl<'a> Round<'a> {
                 break;
             }
             let (more, took) = timed(self.upkeep.store.give_back()).await;
-            if !more? || !self.upkeep.rest(pause(took, is_urgent(space, &settings)), self.stop).await {
+            if !more? || !self.upkeep.rest(pause(took, share(is_urgent(space, &settings))), self.stop).await {
                 break;
             }
         }
@@ -98,7 +98,7 @@ impl<'a> Round<'a> {
         let request = PruneRequest { received_before, after, limit, known_handlers: settings.handlers.clone() };
         let (pruned, took) = timed(self.upkeep.store.prune(request)).await;
         self.pace = self.pace.after(took);
-        Ok(Some((pruned?, pause(took, urgent))))
+        Ok(Some((pruned?, pause(took, share(urgent)))))
     }
 
     fn tell_if_stuck(&mut self, used: u64, max_size: Option<u64>) {
@@ -146,6 +146,11 @@ fn received_before(why: Why, settings: &Settings, space: Space) -> Option<Timest
         Why::Age(now) => settings.retention.and_then(|retention| now.checked_sub(retention).ok()),
         Why::Size => settings.max_size.filter(|max_size| space.used > *max_size).map(|_| Timestamp::MAX),
     }
+}
+
+/// Which part of the writer's time removing has.
+fn share(urgent: bool) -> Share {
+    if urgent { Share::Half } else { Share::Tenth }
 }
 
 /// How many events go in one step.

@@ -204,6 +204,29 @@ async fn a_copy_that_is_whole_is_known_until_the_store_that_was_copied_is_used()
 }
 
 #[tokio::test]
+async fn a_store_that_was_copied_while_it_was_empty_and_filled_then_is_not_known_as_copied() {
+    let fixtures = [SqliteFixture::fresh(), SqliteFixture::fresh()];
+    let [from, to] = fixtures.each_ref().map(SqliteFixture::config);
+    let mut fixture = PostgresFixture::fresh();
+    fixture.open(&Wakes::default()).await.close().await;
+    use_file(&from).await;
+    let source = open_file(&from).await;
+    let empty = [open_file(&to).await, open_tables(&fixture.settings()).await];
+    for store in empty {
+        let last = SqliteFixture::fresh();
+        let target = open_file(&last.config()).await;
+        copy(&*store, &*target, "empty".to_owned(), |_| {}).await.unwrap();
+        copy(&*source, &*store, "filled".to_owned(), |_| {}).await.unwrap();
+        let again = copy(&*store, &*target, "again".to_owned(), |_| {}).await;
+        assert!(matches!(again, Err(CopyError::WentOn)), "{again:?}");
+        for store in [store, target] {
+            store.close_transfer().await;
+        }
+    }
+    source.close_transfer().await;
+}
+
+#[tokio::test]
 async fn one_store_by_two_addresses_is_not_copied_into_itself_and_two_schemas_are_two_stores() {
     let mut fixtures = [PostgresFixture::fresh(), PostgresFixture::fresh()];
     for fixture in &mut fixtures {
@@ -253,6 +276,10 @@ async fn a_store_that_is_half_filled_is_opened_by_nobody_and_goes_on_only_while_
     let another = half(&other).await;
     assert!(matches!(another, Err(CopyError::Another)), "{another:?}");
     assert!(matches!(half(&from).await, Err(CopyError::To(StoreError::Busy))), "it goes on");
+    let (half_filled, last) = (open_file(&to).await, SqliteFixture::fresh());
+    let copied = copy(&*half_filled, &*open_file(&last.config()).await, "of half".to_owned(), |_| {}).await;
+    assert!(matches!(copied, Err(CopyError::NotYet(_))), "nor is it copied: {copied:?}");
+    half_filled.close_transfer().await;
     SqliteStore::open(&from, &Wakes::default()).unwrap().close().await;
     let used = half(&from).await;
     assert!(matches!(used, Err(CopyError::Another)), "{used:?}");
@@ -285,6 +312,9 @@ async fn tables_that_are_half_filled_are_opened_by_nobody() {
     assert!(matches!(copied, Err(CopyError::To(StoreError::Busy))), "{copied:?}");
     let opened = PostgresStore::open(&fixture.settings(), &Wakes::default(), Metrics::default()).await;
     assert!(matches!(opened, Err(OpenError::HalfCopied { .. })), "{opened:?}");
+    let last = SqliteFixture::fresh();
+    let copied = copy(&*target, &*open_file(&last.config()).await, "of half".to_owned(), |_| {}).await;
+    assert!(matches!(copied, Err(CopyError::NotYet(_))), "nor copied: {copied:?}");
     copy(&*source, &*target, "whole".to_owned(), |_| {}).await.unwrap();
     source.close_transfer().await;
     target.close_transfer().await;

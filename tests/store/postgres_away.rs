@@ -135,7 +135,7 @@ async fn a_result_whose_commit_was_not_heard_of_is_kept_once_and_not_refused_whe
         assert_eq!(kept(&*near, claimed.id).await, before, "nothing is done twice, {next:?}");
         near.cancel(vec![claimed.id, DeliveryId(claimed.id.0 + 1)], "away".to_owned(), at(3)).await.unwrap();
         let again = far.settle(result).await.unwrap();
-        assert_eq!(again, Settled::Kept, "whatever became of it afterwards, {next:?}");
+        assert_eq!(again, Settled::Kept, "though it was cancelled afterwards, {next:?}");
     }
     far.close().await;
     near.close().await;

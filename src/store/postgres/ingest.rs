@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use self::contested::{APART_MAX, Contested, Left};
+use self::contested::{APART_MAX, Contested, Left, halves};
 use super::Database;
 use super::failure::Failure;
 use super::pool::Pool;
@@ -66,6 +66,11 @@ impl Ingest {
         answer.await.unwrap_or(Err(StoreError::Ended))
     }
 
+    /// Whether so many requests wait that what can be done later should be.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.lock().waiting.is_pressed()
+    }
+
     /// Takes nothing more; what is waiting is still stored.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -75,22 +80,32 @@ impl Ingest {
     /// The task's work: until it is closed and nothing waits.
     pub(super) async fn run(&self, db: &Arc<Database>, pool: &Pool, remember_ms: i64) {
         let mut contested = Contested::default();
-        let mut pace = Duration::ZERO;
         while let Some(requests) = self.next(contested.again_in()).await {
-            let patience = (pace * 4).clamp(PATIENCE.0, PATIENCE.1);
-            let storing = Storing { db, pool, remember_ms, shard: db.shard, patience };
+            let storing = Storing { db, pool, remember_ms, shard: db.shard, patience: self.patience() };
             if !requests.is_empty() {
                 let (count, began) = (requests.len(), Instant::now());
-                let left = storing.store(requests).await;
+                let mut left = storing.store(requests).await;
                 let took = began.elapsed();
+                left.failed |= contested.put(std::mem::take(&mut left.contested));
                 self.metrics.committed(count, took, !left.failed);
-                self.lock().waiting.took(took);
-                if left.contested.is_empty() && !left.failed {
-                    pace = took.max((pace + took) / 2);
-                }
-                contested.put(left.contested);
+                self.took(took, &left);
             }
-            contested.try_again(&storing).await;
+            if contested.try_again(&storing).await {
+                self.metrics.failed_later();
+            }
+        }
+    }
+
+    /// How long a batch waits at present for what somebody else holds.
+    fn patience(&self) -> Duration {
+        (self.lock().waiting.commit_takes * 4).clamp(PATIENCE.0, PATIENCE.1)
+    }
+
+    /// A batch took so long. What one took that was taken apart says how long somebody else holds something: neither
+    /// patience goes by that, nor how many may wait.
+    fn took(&self, took: Duration, left: &Left) {
+        if !left.apart {
+            self.lock().waiting.took(took);
         }
     }
 
@@ -177,11 +192,11 @@ impl Storing<'_> {
     /// What becomes of a batch that could not be stored together.
     async fn not_together(&self, requests: Vec<Request>, failure: Failure) -> Left {
         if failure.is_contested() {
-            return contested::apart(self, requests, APART_MAX).await;
+            return contested::apart(self, halves(requests), APART_MAX).await;
         }
         if failure.is_about_a_row() && requests.len() > 1 {
-            tracing::warn!(error = %failure, "one of many could not be stored; each is tried by itself");
-            return contested::apart(self, requests, BATCH_TAKES_MAX).await;
+            tracing::warn!(error = %failure, "one of many could not be stored; they are taken apart");
+            return contested::apart(self, halves(requests), BATCH_TAKES_MAX).await;
         }
         failed(requests, failure);
         Left { failed: true, ..Left::default() }
@@ -218,5 +233,22 @@ fn failed(requests: Vec<Request>, failure: Failure) {
     let failure = Arc::new(failure);
     for request in requests {
         tell(request, Err(StoreError::from(Failure::Shared(Arc::clone(&failure)))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_batch_took_that_was_taken_apart_makes_no_later_one_wait_for_longer() {
+        let (ingest, millis) = (Ingest::new(Metrics::default()), Duration::from_millis);
+        assert_eq!(ingest.patience(), millis(100), "at the least");
+        ingest.took(millis(60), &Left::default());
+        assert_eq!(ingest.patience(), millis(240));
+        ingest.took(millis(700), &Left { apart: true, ..Left::default() });
+        assert_eq!(ingest.patience(), millis(240));
+        ingest.took(millis(700), &Left::default());
+        assert_eq!(ingest.patience(), millis(500), "at the most");
     }
 }

@@ -144,6 +144,10 @@ impl Store for PostgresStore {
         self.db.pool.unit(|| turned_away::count_refusals(&self.db, &counts)).await
     }
 
+    fn is_pressed(&self) -> bool {
+        self.ingest.is_pressed()
+    }
+
     async fn start_planning(&self) -> Result<PlanStart, StoreError> {
         self.db.pool.unit(|| planning::start(&self.db)).await
     }

@@ -1,7 +1,8 @@
 //! Settling: results that arrive while others are being kept are kept together after them.
 //!
 //! What always holds: a result is kept if it is of the latest claim, and else refused; whoever is behind in the lane
-//! goes on in the same transaction; and one that comes again, because nobody heard that it was kept, is kept already.
+//! goes on in the same transaction; and one that comes again, because nobody heard that it was kept, is kept already,
+//! unless its attempt was replaced or removed since.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,9 +6,6 @@ use tokio::sync::oneshot;
 use crate::store::StoreError;
 use crate::store::waiting::{Request, Waiting};
 
-/// From how many waiting requests on other work holds back, where it can.
-pub(super) const PRESSED_FROM: usize = 8;
-
 /// What waits for the writer.
 #[derive(Default)]
 pub(super) struct Queue {

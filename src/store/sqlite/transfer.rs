@@ -1,6 +1,10 @@
 //! The embedded store's rows, as they are copied from it and into it.
 //!
 //! What always holds: a store that is half filled says so in a table of its own, and is opened by nobody but a copy.
+//!
+//! That table, `copying`, has a row for each role that a copy can have here, where there is one: `from`, what this store
+//! was last copied by, until somebody else opened it or it was filled; `to`, what it is being filled by, with the place to
+//! go on at; `filled`, what it was filled by, with the store that that was of in `next`; and `store`, its own id.
 
 mod finish;
 mod keys;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::checkpoint::{self, Untrustworthy};
 use super::commit::{Committer, is_untrustworthy};
-use super::queue::{Batch, PRESSED_FROM, Queue, Unit};
+use super::queue::{Batch, Queue, Unit};
 use crate::contract::Accepted;
 use crate::store::{Appended, Metrics, StoreError};
 
@@ -116,9 +116,9 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Ended))
     }
 
-    /// Whether more requests wait than come in while a commit is made, but for a flood.
+    /// Whether so many requests wait that what can be done later should be.
     pub(super) fn is_pressed(&self) -> bool {
-        self.shared.lock().waiting.requests.len() >= PRESSED_FROM
+        self.shared.lock().waiting.is_pressed()
     }
 
     /// How many commits there were.

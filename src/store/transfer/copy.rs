@@ -44,7 +44,8 @@ pub enum CopyError {
     Same,
     /// The store that is to be filled was filled from this one, which somebody used afterwards.
     #[error(
-        "this was copied already, and the store that was copied was used since: what came since is not in the other;          begin with an empty one to copy it all"
+        "this was copied already, and the store that was copied was used since: what came since is not in the other; \
+         begin with an empty one to copy it all"
     )]
     WentOn,
     /// There is another copy, half done, in the store that is to be filled.
@@ -116,6 +117,9 @@ pub async fn copy(
 }
 
 async fn can_be_copied(from: &dyn Transfer) -> Result<(), CopyError> {
+    if from.reached().await.map_err(CopyError::From)?.is_some() {
+        return Err(CopyError::NotYet("the store to copy is half filled by another copy; finish that one first"));
+    }
     from.cannot_be_copied().await.map_err(CopyError::From)?.map_or(Ok(()), |why| Err(CopyError::NotYet(why)))
 }
 

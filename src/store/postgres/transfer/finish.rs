@@ -40,7 +40,8 @@ pub(super) async fn finish(pool: &Pool, given: Given, filled: &Filled) -> Result
         "INSERT INTO totals (name, shard, count) SELECT 'events', 0, count(*) FROM events",
         "UPDATE marks SET value = (SELECT coalesce(sum(length(body) + length(headers)), 0) FROM rejected)
          WHERE name = 'rejected_bytes'",
-        "DELETE FROM copying WHERE role = 'to'",
+        // What was copied of this store before, when it was empty, is no copy of what it has now.
+        "DELETE FROM copying WHERE role IN ('to', 'from')",
     ] {
         transaction.execute(made, &[]).await?;
     }

@@ -51,5 +51,6 @@ pub(super) fn finish(connection: &Connection, given: Given, filled: &Filled) -> 
     )?;
     let keep = "INSERT OR REPLACE INTO copying (role, copy, tables, next) VALUES ('filled', ?1, 0, ?2)";
     connection.execute(keep, [&filled.copy, &filled.of])?;
-    connection.execute("DELETE FROM copying WHERE role = 'to'", []).map(drop)
+    // What was copied of this store before, when it was empty, is no copy of what it has now.
+    connection.execute("DELETE FROM copying WHERE role IN ('to', 'from')", []).map(drop)
 }
