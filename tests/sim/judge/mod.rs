@@ -32,6 +32,8 @@ pub(crate) struct Judge {
     deliveries: BTreeMap<DeliveryId, Seen>,
     /// The attempts of each delivery by their claims.
     attempts: BTreeMap<(DeliveryId, i64), Attempt>,
+    /// The claims whose result dispatch has worked out.
+    said: BTreeSet<(DeliveryId, i64)>,
     /// The delivery of each lane that was begun last.
     lanes: BTreeMap<(HandlerName, String), DeliveryId>,
     /// Those that somebody retried: they have no lane any more.
@@ -91,8 +93,6 @@ struct Seen {
     /// The last claim, and whether it holds.
     claim: Claim,
     holds: bool,
-    /// The last claim of which dispatch worked out what follows.
-    said: i64,
     not_before: i64,
     /// How many attempts were made of those that are allowed, as far as the far end can tell.
     counted: u32,

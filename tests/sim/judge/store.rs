@@ -53,7 +53,6 @@ impl Judge {
                 state: DeliveryState::Pending,
                 claim: Claim::default(),
                 holds: false,
-                said: 0,
                 not_before: 0,
                 counted: 0,
                 taken: 0,
@@ -75,11 +74,11 @@ impl Judge {
     /// Dispatch has worked out what becomes of an attempt.
     pub(crate) fn settling(&mut self, settlement: &Settlement) {
         let (id, at) = (settlement.id, ms(settlement.at));
-        let Some(seen) = self.deliveries.get_mut(&id) else {
+        let Some(seen) = self.deliveries.get(&id) else {
             return self.blame(at, || format!("#{id} is settled and was never claimed"));
         };
-        // It is tried again while the store fails.
-        if std::mem::replace(&mut seen.said, settlement.epoch) == settlement.epoch {
+        // It is tried again while the store fails, also after somebody had it claimed anew.
+        if !self.said.insert((id, settlement.epoch)) {
             return;
         }
         let Some(of) = self.handlers.get_mut(&seen.handler) else { return };
