@@ -8,6 +8,8 @@
 #[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
 mod answer;
 mod bare;
+#[path = "../common/number.rs"]
+mod number;
 #[path = "../common/open_loop.rs"]
 #[expect(dead_code, reason = "how long acknowledgements take is measured elsewhere")]
 mod open_loop;

@@ -11,11 +11,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use bytes::Bytes;
-use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use super::request::FIRST_DATE;
+use super::number::number;
 
 /// A server on a port of its own, for as long as the runtime is.
 #[derive(Debug)]
@@ -69,13 +68,4 @@ async fn take(State(seen): State<Arc<Seen>>, body: Bytes) {
         seen.arrivals.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_insert(now);
     }
     seen.count.fetch_add(1, Ordering::SeqCst);
-}
-
-/// The number of the request that became the event with this body.
-fn number(body: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Body {
-        date: u64,
-    }
-    serde_json::from_slice::<Body>(body).ok()?.date.checked_sub(FIRST_DATE)
 }

@@ -16,6 +16,8 @@ mod delivery;
 #[path = "../common/load.rs"]
 #[expect(dead_code, reason = "what the load itself takes is told elsewhere")]
 mod load;
+#[path = "../common/number.rs"]
+mod number;
 #[path = "../common/open_loop.rs"]
 #[expect(dead_code, reason = "how long acknowledgements take is measured elsewhere")]
 mod open_loop;

@@ -13,11 +13,10 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
-use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use super::request::FIRST_DATE;
+use super::number::number;
 
 /// How often it goes down within the whole time.
 const DOWNS: u32 = 6;
@@ -138,13 +137,4 @@ async fn answer(State(seen): State<Arc<Seen>>, body: Bytes) -> Response {
             StatusCode::GATEWAY_TIMEOUT.into_response()
         }
     }
-}
-
-/// The number of the request that became the event with this body.
-fn number(body: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Body {
-        date: u64,
-    }
-    serde_json::from_slice::<Body>(body).ok()?.date.checked_sub(FIRST_DATE)
 }

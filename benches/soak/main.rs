@@ -10,6 +10,8 @@
 #[expect(dead_code, reason = "here an answer may be a refusal")]
 mod answer;
 mod far_end;
+#[path = "../common/number.rs"]
+mod number;
 #[path = "../common/process.rs"]
 #[expect(dead_code, reason = "time on the cores is measured elsewhere")]
 mod process;
