@@ -1,6 +1,9 @@
 //! A store with many events in it, made through the store's own door: events of many issues and people, planned for
 //! two handlers, most of them delivered, all of them findable.
 
+#[path = "../common/webhooks.rs"]
+mod webhooks;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +12,7 @@ use anyhow::{Context, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{Timestamp, ToSpan};
 use tokio::task::JoinSet;
-use workhook::contract::{Accepted, Brand, RawHead, RawRequest, Token, Webhook, WebhookName, Webhooks, check};
+use workhook::contract::{Accepted, Brand, RawHead, RawRequest, Webhooks, check};
 use workhook::model::{HandlerName, NewDelivery, NextStep, Outcome, Plan, Position, Settlement, StoredEvent};
 use workhook::sender::Fixture;
 use workhook::store::{Appended, ClaimRequest, Store};
@@ -159,14 +162,7 @@ struct Sender {
 
 impl Sender {
     fn new() -> anyhow::Result<Sender> {
-        let webhook = Webhook {
-            name: WebhookName::parse("product").context("a name")?,
-            brand: None,
-            ids: Vec::new(),
-            tokens: Token::parse(TOKEN).into_iter().collect(),
-            tokenless: false,
-        };
-        let webhooks = Webhooks::new(vec![webhook]).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+        let webhooks = webhooks::with_token(TOKEN)?;
         let names = ["Issue.Update", "Issue.Create", "Comment.Create", "Issue.Update", "Sprint.Start"];
         let fixtures =
             names.into_iter().map(|name| Fixture::find(Brand::Leiga, name)).collect::<Result<Vec<_>, _>>()?;

@@ -4,6 +4,9 @@
 //! `benches/instructions` runs it under callgrind, once through each step, and prints instructions in place of time.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/webhooks.rs"]
+mod webhooks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use workhook::clock::Clock;
-use workhook::contract::{Accepted, Brand, RawHead, RawRequest, Token, Webhook, WebhookName, Webhooks, check};
+use workhook::contract::{Accepted, Brand, RawHead, RawRequest, check};
 use workhook::model::{Claimed, Ended, HandlerName, NewDelivery, NextStep, Outcome, Plan, Settlement};
 use workhook::sender::Fixture;
 use workhook::store::{Appended, ClaimRequest, Settled, SqliteSettings, SqliteStore, Store};
@@ -136,14 +139,7 @@ fn request(number: usize) -> anyhow::Result<(HeaderMap, Bytes)> {
 }
 
 fn judge(requests: Vec<(HeaderMap, Bytes)>) -> anyhow::Result<Vec<Accepted>> {
-    let webhook = Webhook {
-        name: WebhookName::parse("product").context("a name")?,
-        brand: None,
-        ids: Vec::new(),
-        tokens: Token::parse(TOKEN).into_iter().collect(),
-        tokenless: false,
-    };
-    let webhooks = Webhooks::new(vec![webhook]).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+    let webhooks = webhooks::with_token(TOKEN)?;
     let judge = |(headers, body): (HeaderMap, Bytes)| {
         let head = RawHead { path: None, headers: &headers, received_at: Clock::system().now(), peer: None };
         check(RawRequest { head, body }, &webhooks).map_err(|error| anyhow::anyhow!("{error:?}"))
