@@ -7,8 +7,12 @@ use tokio_util::sync::CancellationToken;
 use super::Upkeep;
 use super::pace::{Share, pause, timed, wait};
 
-/// How many events are made findable in one step: requests wait behind it.
-const BATCH: usize = 64;
+/// How many events are made findable in one step: requests and deliveries wait behind it.
+const STEP: usize = 16;
+/// How many where many wait: a step of these costs each of them less of the writer's time.
+const LARGE_STEP: usize = 64;
+/// From how many steps in a row on that had as many as they asked for steps are large.
+const MANY_STEPS: u32 = 256;
 /// How long a step waits for more events, unless it is behind.
 const GATHER: Duration = Duration::from_millis(100);
 /// How often the store is asked though nobody said that there is something.
@@ -20,8 +24,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     // Registered first: an event that comes while the store is asked is not missed.
     let mut sleeper = upkeep.wakes.events.sleeper();
+    let mut full_steps = 0;
     while upkeep.on_duty(stop).await {
-        let (made, took) = timed(upkeep.store.catalogue(BATCH)).await;
+        let step = step(full_steps);
+        let (made, took) = timed(upkeep.store.catalogue(step)).await;
         let idle = match &made {
             Ok(0) => true,
             Ok(_) => false,
@@ -38,7 +44,11 @@ pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
             }
         }
         let rest = match made {
-            Ok(made) => rest(made, took, upkeep.store.is_pressed()),
+            Ok(made) => {
+                let is_behind = made == step;
+                full_steps = if is_behind { full_steps.saturating_add(1) } else { 0 };
+                rest(is_behind, took, upkeep.store.is_pressed())
+            }
             Err(_) => PAUSE,
         };
         if !wait(rest, stop).await {
@@ -47,9 +57,14 @@ pub(super) async fn run(upkeep: &Upkeep, stop: &CancellationToken) {
     }
 }
 
-/// How long to leave the store alone after a step that made so many findable.
-fn rest(made: usize, took: Duration, is_pressed: bool) -> Duration {
-    if made < BATCH {
+/// How many events to make findable after so many steps in a row that had as many as they asked for.
+fn step(full_steps: u32) -> usize {
+    if full_steps < MANY_STEPS { STEP } else { LARGE_STEP }
+}
+
+/// How long to leave the store alone after a step.
+fn rest(is_behind: bool, took: Duration, is_pressed: bool) -> Duration {
+    if !is_behind {
         return pause(took, Share::Tenth).max(GATHER);
     }
     // How long a step takes is mostly how long it waits for the commit before its own, so a tenth of the time can be too
@@ -63,8 +78,13 @@ mod tests {
 
     #[test]
     fn what_is_behind_is_made_up_for_sooner_unless_requests_wait() {
-        let rest = |made, is_pressed| rest(made, Duration::from_millis(20), is_pressed).as_millis();
-        assert_eq!([rest(BATCH, false), rest(BATCH, true)], [60, 180]);
-        assert_eq!([rest(BATCH - 1, false), rest(BATCH - 1, true)], [180, 180], "what is not behind can wait");
+        let rest = |is_behind, is_pressed| rest(is_behind, Duration::from_millis(20), is_pressed).as_millis();
+        assert_eq!([rest(true, false), rest(true, true)], [60, 180]);
+        assert_eq!([rest(false, false), rest(false, true)], [180, 180], "what is not behind can wait");
+    }
+
+    #[test]
+    fn steps_are_large_only_after_many_that_had_as_many_as_they_asked_for() {
+        assert_eq!([0, MANY_STEPS - 1, MANY_STEPS, u32::MAX].map(step), [STEP, STEP, LARGE_STEP, LARGE_STEP]);
     }
 }

@@ -211,6 +211,27 @@ async fn ruling_24_what_cannot_be_stored_fails_alone() {
 }
 
 #[tokio::test]
+async fn ruling_24_what_fails_alone_is_known_by_nothing() {
+    let (fixture, store) = open().await;
+    let first = Request::new();
+    let Appended::Stored { id, .. } = store.append(first.accepted()).await.unwrap() else { panic!("it is new") };
+    let other = connect(&fixture);
+    let trigger = "CREATE TRIGGER bad BEFORE INSERT ON receipts BEGIN SELECT RAISE(ABORT, 'bad'); END";
+    other.execute_batch(trigger).unwrap();
+    // It is known by its body, and from then on would be by its own ID.
+    let again = first.clone().id("another").retry(1);
+    let results = append_in_two_batches(&store, &other, &[Request::new(), again.clone()]).await;
+    assert!(results[0].is_ok() && is_unavailable(&results[1]), "{results:?}");
+    other.execute_batch("DROP TRIGGER bad").unwrap();
+
+    assert!(matches!(store.append(again.accepted()).await.unwrap(), Appended::Duplicate { .. }));
+    let record = store.event(id).await.unwrap().unwrap();
+    let matched: Vec<bool> = record.duplicates.iter().map(|receipt| receipt.matched_by_body).collect();
+    assert_eq!(matched, [true], "by its ID it was not known yet");
+    store.close().await;
+}
+
+#[tokio::test]
 async fn an_answer_tells_what_stands_when_a_whole_batch_is_undone() {
     let (fixture, store) = open().await;
     let other = connect(&fixture);

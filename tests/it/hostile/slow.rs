@@ -51,8 +51,8 @@ async fn attack(to: SocketAddr, beginning: Vec<u8>, drip: &'static [u8], begun: 
     }
 }
 
-/// Good requests while all attack, each on a connection of its own.
-async fn check(beginning: Vec<u8>, drip: &'static [u8], fills_the_door: bool) {
+/// Good requests while all attack, each on a connection of its own; for what requests were turned away meanwhile.
+async fn check(beginning: Vec<u8>, drip: &'static [u8], fills_the_door: bool) -> Vec<String> {
     let _alone = alone().await;
     let app = TestApp::with(&format!("[ingest]\nmax_connections = {CAP}")).start().await;
     let (mut attacking, begun) = (JoinSet::new(), Arc::<AtomicUsize>::default());
@@ -78,23 +78,27 @@ async fn check(beginning: Vec<u8>, drip: &'static [u8], fills_the_door: bool) {
     assert!(most <= f64::from(cap) * 1.5, "{most} connections, and the cap is {cap}");
     attacking.shutdown().await;
     app.send(Post::new(Brand::Leiga, "Issue.Update")).await;
-    assert_eq!(app.health().await.events, u64::try_from(GOOD).unwrap() + 1);
+    let health = app.health().await;
+    assert_eq!(health.events, u64::try_from(GOOD).unwrap() + 1);
     app.stop().await;
+    health.turned_away.into_iter().map(|away| away.code).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn group_15_thousands_of_idle_connections_keep_no_good_request_out() {
-    check(Vec::new(), b"", true).await;
+    assert!(check(Vec::new(), b"", true).await.is_empty(), "they were no requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn group_15_thousands_of_heads_that_drip_keep_no_good_request_out() {
-    check(b"POST /webhook HTTP/1.1\r\nhost: a\r\n".to_vec(), b"x", true).await;
+    let beginning = b"POST /webhook HTTP/1.1\r\nhost: a\r\n".to_vec();
+    assert!(check(beginning, b"x", true).await.is_empty(), "they were no requests yet");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn group_15_thousands_of_bodies_that_drip_without_a_token_keep_no_good_request_out() {
     // None of them is read, so none of them stays.
     let beginning = good().set("Token", "wrong").head(1_000_000);
-    check(beginning.into_bytes(), b"x", false).await;
+    let turned_away = check(beginning.into_bytes(), b"x", false).await;
+    assert!(turned_away.iter().all(|code| code == "wrong-token") && !turned_away.is_empty(), "{turned_away:?}");
 }
