@@ -46,7 +46,8 @@ pub(crate) fn config(text: &str) {
         Ok(config) => {
             assert!(parsed.is_ok(), "what is no TOML is no configuration");
             let shown = format!("{config:?}");
-            none_in(&shown, texts.secret.iter(), &texts.plain);
+            // What is confided is hidden where it is told, and may be the same as a secret.
+            none_in(&shown, texts.secret.iter(), &[&texts.plain[..], &texts.confided].concat());
             assert!(!shown.contains("a%token"));
             none_in(&format!("{:?}", config.settings), texts.hidden(), &texts.plain);
             config.settings.iter().for_each(setting_is_hidden);
