@@ -3,6 +3,8 @@
 //! `benches/run` builds and runs it; `docs/performance.md` says what each row of its table is.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/aims.rs"]
+mod aims;
 #[path = "../common/answer.rs"]
 mod answer;
 mod bare;
@@ -34,7 +36,7 @@ const OTHERS_MAX: f64 = 0.1;
 
 /// Measures acknowledgements a second; prints a Markdown table.
 #[derive(Debug, Parser)]
-#[command(name = "benches/run")]
+#[command(name = "benches/run acknowledgement")]
 struct Arguments {
     /// For how many seconds each row is loaded, all rounds together.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -80,6 +82,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     })?;
     print!("{}", report::table(&plan, &measured));
+    aims::tell(&report::aims(&measured))?;
     let others = measured.others();
     if others > OTHERS_MAX {
         eprintln!("\nOther programs used {others:.2} cores meanwhile; measure again when it is quiet.");

@@ -1,4 +1,5 @@
-//! More than there is room for: requests are sent at twice the rate that was acknowledged, whatever the answers do.
+//! More than there is room for: requests are due at twice the rate that is acknowledged, whatever the answers do. The
+//! program has one core and the load generator another, so that neither takes it from the other.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,20 +14,25 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, Answer};
+use super::load::{self, Load};
 use super::process;
 use super::request::Request;
 use super::target::{Running, TOKEN, Target};
 
-/// On how many connections.
+/// On how many connections: as many as the door holds.
 pub(crate) const CONNECTIONS: usize = 1024;
-/// For how long.
+/// For how long, each time.
 const TIME: Duration = Duration::from_secs(6);
+/// On how many connections it is found out what it can take.
+const CAPACITY_CONNECTIONS: usize = 256;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Overloaded {
-    /// How many a second were sent, stored and turned away.
-    pub(crate) sent: f64,
+    /// How many a second it can take, as fast as they are answered.
+    pub(crate) capacity: f64,
+    /// How many a second were answered, stored and turned away.
+    pub(crate) answered: f64,
     pub(crate) accepted: f64,
     pub(crate) refused: f64,
     /// The slowest answer, from when its request was sent.
@@ -37,14 +43,18 @@ pub(crate) struct Overloaded {
 /// What one connection saw.
 #[derive(Debug, Default)]
 struct Seen {
+    acknowledged: u64,
+    /// How many of them within the time, and how many were turned away in it.
     accepted: u64,
     refused: u64,
     slowest: Duration,
 }
 
-/// Sends so many a second to a program with nothing stored.
-pub(crate) async fn measure(workhook: &Path, folder: &Path, rate: f64) -> anyhow::Result<Overloaded> {
-    let running = Running::start(Target::Acknowledging, workhook, folder).await?;
+/// Sends twice as many as it can take to a program with nothing stored.
+pub(crate) async fn measure(workhook: &Path, folder: &Path) -> anyhow::Result<Overloaded> {
+    let capacity = capacity(workhook, folder).await?;
+    let rate = 2.0 * capacity;
+    let running = Running::start(Target::OnOneCore, workhook, folder).await?;
     let request = Request::new(running.public(), TOKEN)?;
     let start = Instant::now() + Duration::from_millis(500);
     let (next, numbers) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(1)));
@@ -56,21 +66,40 @@ pub(crate) async fn measure(workhook: &Path, folder: &Path, rate: f64) -> anyhow
     let mut all = Seen::default();
     while let Some(ended) = tasks.join_next().await {
         let seen = ended??;
+        all.acknowledged += seen.acknowledged;
         all.accepted += seen.accepted;
         all.refused += seen.refused;
         all.slowest = all.slowest.max(seen.slowest);
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of seconds' worth")]
-    let a_second = |count: u64| count as f64 / start.elapsed().as_secs_f64();
+    let a_second = |count: u64| count as f64 / TIME.as_secs_f64();
     let kept = running.health().await?.map_or(0, |health| health.events);
-    ensure!(kept >= all.accepted, "{} were acknowledged, {kept} are kept", all.accepted);
+    ensure!(kept >= all.acknowledged, "{} were acknowledged, {kept} are kept", all.acknowledged);
     Ok(Overloaded {
-        sent: a_second(all.accepted + all.refused),
+        capacity,
+        answered: a_second(all.accepted + all.refused),
         accepted: a_second(all.accepted),
         refused: a_second(all.refused),
         slowest: all.slowest,
         peak_memory_kib: process::peak_memory_kib(running.pid())?,
     })
+}
+
+/// How many a second are acknowledged, as fast as they are answered.
+async fn capacity(workhook: &Path, folder: &Path) -> anyhow::Result<f64> {
+    let running = Running::start(Target::OnOneCore, workhook, folder).await?;
+    let load = Load {
+        addresses: vec![running.public()],
+        token: TOKEN,
+        connections: CAPACITY_CONNECTIONS,
+        warm_up: Duration::from_millis(500),
+        time: TIME,
+        servers: vec![running.pid()],
+    };
+    let loaded = load::run(&load).await?;
+    ensure!(loaded.failures.is_empty(), "not acknowledged: {:?}", loaded.failures);
+    #[expect(clippy::cast_precision_loss, reason = "a count of seconds' worth")]
+    Ok(loaded.counted as f64 / TIME.as_secs_f64())
 }
 
 async fn connection(
@@ -97,11 +126,16 @@ async fn connection(
         }
         stream.write_all(request.numbered(numbers.fetch_add(1, Ordering::Relaxed))).await?;
         let answer = answer::read(&mut stream, &mut buffer).await?;
-        seen.slowest = seen.slowest.max(began.elapsed());
+        let ended = Instant::now();
+        seen.slowest = seen.slowest.max(ended - began);
+        let in_time = u64::from(ended < start + TIME);
         match answer {
-            Answer::Acknowledged => seen.accepted += 1,
+            Answer::Acknowledged => {
+                seen.acknowledged += 1;
+                seen.accepted += in_time;
+            }
             Answer::Refused { closes } => {
-                seen.refused += 1;
+                seen.refused += in_time;
                 if closes {
                     stream = TcpStream::connect(address).await?;
                     stream.set_nodelay(true)?;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::aims::{Aim, Unit};
 use super::overload::{self, Overloaded};
 use super::run::{DRAIN_MAX, Measured, Plan, Sample, Speed};
 use super::target::Target;
@@ -11,6 +12,9 @@ const HEAD: &str = "\
 | | connections | a second | of bare axum | p50 | p99 | server's CPU | not delivered at the end | until they are | memory, at most |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 ";
+
+/// With how many connections numbers are aimed at.
+const AIMED_AT: usize = 64;
 
 /// Everything, as a Markdown table.
 pub(crate) fn table(plan: &Plan, measured: &Measured) -> String {
@@ -23,33 +27,101 @@ pub(crate) fn table(plan: &Plan, measured: &Measured) -> String {
             row.write(&mut table, target, connections, row.speed.a_second / bare.speed.a_second);
         }
     }
-    let idle = measured.samples.iter().filter(|sample| sample.target.is_workhook());
-    let idle = median(idle.map(|sample| sample.idle_memory_kib));
+    let idle = idle(measured);
     let disk = speed(measured.disk.iter());
     let _ = writeln!(table, "| workhook, idle | | | | | | | | | {} |", memory(idle));
     let (a_second, p50, p99) = (count(disk.a_second), time(disk.p50), time(disk.p99));
     let _ = writeln!(table, "| the disk: write 4 KiB, `fdatasync` | | {a_second} | | {p50} | {p99} | | | | |");
-    let overloaded = |of: fn(&Overloaded) -> f64| {
-        let mut values: Vec<f64> = measured.overloaded.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or_default()
-    };
-    let (accepted, capacity) = (overloaded(|one| one.accepted), measured.capacity());
-    let slowest = measured.overloaded.iter().map(|one| one.slowest).max().unwrap_or_default();
-    let memory_kib = measured.overloaded.iter().map(|one| one.peak_memory_kib).max().unwrap_or_default();
+    let overloaded = OverloadRow::of(measured);
     let _ = writeln!(
         table,
-        "\n| more than it can take, {} connections | sent a second | of them stored | 503 | of the most it took above | slowest answer | memory, at most |\n\
-         |---|--:|--:|--:|--:|--:|--:|\n| workhook, no handler takes it | {} | {} | {} | {:.2} | {} | {} |",
+        "\n| twice what it can take, {} connections | takes a second | answered | of them stored | 503 | of what it takes | slowest answer | memory, at most |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n| {} | {} | {} | {} | {} | {:.2} | {} | {} |",
         overload::CONNECTIONS,
-        count(overloaded(|one| one.sent)),
-        count(accepted),
-        count(overloaded(|one| one.refused)),
-        accepted / capacity,
-        time(slowest),
-        memory(memory_kib),
+        Target::OnOneCore.name(),
+        count(overloaded.capacity),
+        count(overloaded.answered),
+        count(overloaded.accepted),
+        count(overloaded.refused),
+        overloaded.of_capacity,
+        time(overloaded.slowest),
+        memory(overloaded.memory_kib),
     );
     table
+}
+
+/// What is aimed at, as far as it was measured.
+pub(crate) fn aims(measured: &Measured) -> Vec<Aim> {
+    let speed = |target: Target| {
+        let was = measured.samples.iter().any(|sample| sample.target == target && sample.connections == AIMED_AT);
+        was.then(|| Row::of(measured, target, AIMED_AT).speed.a_second)
+    };
+    let mut aims = Vec::new();
+    let mut of = |what: &str, least: f64, target: Target, other: Target| {
+        if let (Some(one), Some(other)) = (speed(target), speed(other)) {
+            let what = format!("acknowledgements, {AIMED_AT} connections, {what}");
+            aims.push(Aim::at_least(what, Unit::Times, least, one / other));
+        }
+    };
+    of("of bare axum", 0.4, Target::Acknowledging, Target::Bare);
+    of("of adnanh/webhook", 5.0, Target::Acknowledging, Target::Webhook);
+    of("of bare axum, while a handler takes all", 0.3, Target::Handling, Target::Bare);
+    let overloaded = OverloadRow::of(measured);
+    let workhooks = measured.samples.iter().filter(|sample| sample.target.is_workhook());
+    let most = workhooks.map(|sample| sample.peak_memory_kib).chain([overloaded.memory_kib]).max().unwrap_or_default();
+    let mebibytes = |kib: u64| f64::from(u32::try_from(kib.div_ceil(1024)).unwrap_or(u32::MAX));
+    aims.extend([
+        Aim::at_most(
+            "twice what it can take: slowest answer",
+            Unit::Milliseconds,
+            2200.0,
+            overloaded.slowest.as_secs_f64() * 1000.0,
+        ),
+        Aim::at_least(
+            "twice what it can take: stored a second, of what it takes",
+            Unit::Times,
+            0.9,
+            overloaded.of_capacity,
+        ),
+        Aim::at_most("memory, idle", Unit::Mebibytes, 20.0, mebibytes(idle(measured))),
+        Aim::at_most("memory under each of these loads", Unit::Mebibytes, 150.0, mebibytes(most)),
+    ]);
+    aims
+}
+
+fn idle(measured: &Measured) -> u64 {
+    let workhooks = measured.samples.iter().filter(|sample| sample.target.is_workhook());
+    median(workhooks.map(|sample| sample.idle_memory_kib))
+}
+
+/// Medians of the rounds under more than there is room for, and the worst of what must not happen once.
+struct OverloadRow {
+    capacity: f64,
+    answered: f64,
+    accepted: f64,
+    refused: f64,
+    of_capacity: f64,
+    slowest: Duration,
+    memory_kib: u64,
+}
+
+impl OverloadRow {
+    fn of(measured: &Measured) -> OverloadRow {
+        let median = |of: fn(&Overloaded) -> f64| {
+            let mut values: Vec<f64> = measured.overloaded.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or_default()
+        };
+        OverloadRow {
+            capacity: median(|one| one.capacity),
+            answered: median(|one| one.answered),
+            accepted: median(|one| one.accepted),
+            refused: median(|one| one.refused),
+            of_capacity: median(|one| one.accepted / one.capacity),
+            slowest: measured.overloaded.iter().map(|one| one.slowest).max().unwrap_or_default(),
+            memory_kib: measured.overloaded.iter().map(|one| one.peak_memory_kib).max().unwrap_or_default(),
+        }
+    }
 }
 
 struct Row {

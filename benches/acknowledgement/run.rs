@@ -40,7 +40,7 @@ pub(crate) struct Plan {
 pub(crate) struct Measured {
     pub(crate) samples: Vec<Sample>,
     pub(crate) disk: Vec<Speed>,
-    /// With twice what was acknowledged on most connections.
+    /// With twice what it can take.
     pub(crate) overloaded: Vec<Overloaded>,
     /// What went wrong, in sentences.
     pub(crate) failures: Vec<String>,
@@ -78,12 +78,6 @@ pub(crate) struct Lag {
 }
 
 impl Measured {
-    /// The most that was acknowledged a second without a handler, so far.
-    pub(crate) fn capacity(&self) -> f64 {
-        let acknowledging = self.samples.iter().filter(|sample| sample.target == Target::Acknowledging);
-        acknowledging.map(|sample| sample.speed.a_second).fold(1.0, f64::max)
-    }
-
     /// How many cores all other programs used on average.
     pub(crate) fn others(&self) -> f64 {
         let runs = f64::from(u32::try_from(self.samples.len()).unwrap_or(u32::MAX));
@@ -123,8 +117,7 @@ pub(crate) async fn all(plan: &Plan) -> anyhow::Result<Measured> {
                 measured.samples.push(sample);
             }
         }
-        let capacity = measured.capacity();
-        let overloaded = overload::measure(&plan.workhook, &plan.folder, 2.0 * capacity).await?;
+        let overloaded = overload::measure(&plan.workhook, &plan.folder).await?;
         eprintln!("  overloaded: {overloaded:?}");
         measured.overloaded.push(overloaded);
     }

@@ -27,6 +27,8 @@ pub(crate) enum Target {
     Bare,
     /// workhook with a handler that takes nothing.
     Acknowledging,
+    /// The same on one core, so that whoever sends more than it can take has another.
+    OnOneCore,
     /// workhook with a handler that takes everything.
     Handling,
     /// adnanh/webhook, which runs a program for each.
@@ -53,6 +55,7 @@ impl Target {
         match self {
             Target::Bare => "bare axum: parses, stores nothing",
             Target::Acknowledging => "workhook, no handler takes it",
+            Target::OnOneCore => "workhook on one core, no handler takes it",
             Target::Handling => "workhook, a `log` handler takes all",
             Target::Webhook => "adnanh/webhook: runs `true` for each, stores nothing",
         }
@@ -84,8 +87,13 @@ impl Running {
                 command.arg("--serve-bare");
                 command
             }
-            Target::Acknowledging => serve(workhook, folder.path(), "Webhook.Test")?,
-            Target::Handling => serve(workhook, folder.path(), "*")?,
+            Target::Acknowledging => serve(Command::new(workhook), folder.path(), "Webhook.Test")?,
+            Target::OnOneCore => {
+                let mut on_one_core = Command::new("taskset");
+                on_one_core.args(["--cpu-list", "0"]).arg(workhook);
+                serve(on_one_core, folder.path(), "Webhook.Test")?
+            }
+            Target::Handling => serve(Command::new(workhook), folder.path(), "*")?,
             Target::Webhook => {
                 // It has to be told a port, and does not say when it listens there.
                 let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
@@ -149,7 +157,7 @@ impl Drop for Running {
     }
 }
 
-fn serve(workhook: &Path, folder: &Path, events: &str) -> anyhow::Result<Command> {
+fn serve(mut command: Command, folder: &Path, events: &str) -> anyhow::Result<Command> {
     let config = folder.join("workhook.toml");
     let text = format!(
         r#"
@@ -173,7 +181,6 @@ fn serve(workhook: &Path, folder: &Path, events: &str) -> anyhow::Result<Command
         "#
     );
     std::fs::write(&config, text)?;
-    let mut command = Command::new(workhook);
     command.arg("serve").arg("--config").arg(config);
     Ok(command)
 }

@@ -4,6 +4,9 @@
 //! `cargo bench --bench claims -- --pending 100000` has the rows of the promise: p99 within twice of an empty store.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/aims.rs"]
+#[expect(dead_code, reason = "here all is asked to be at most so much")]
+mod aims;
 mod row;
 #[path = "../seed/mod.rs"]
 #[expect(dead_code, reason = "what settles them is not asked for here")]
@@ -14,6 +17,8 @@ use std::sync::Arc;
 use clap::Parser;
 use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
+
+use self::aims::{Aim, Unit};
 
 /// Measures claims.
 #[derive(Debug, Parser)]
@@ -34,13 +39,18 @@ fn main() -> anyhow::Result<()> {
     }
     tokio::runtime::Runtime::new()?.block_on(async {
         println!("{}", row::HEAD);
+        let mut rows = Vec::new();
         for (pending, lanes) in row::all(arguments.pending) {
             let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
             let config = SqliteSettings { path: folder.path().join("workhook.db"), ..SqliteSettings::default() };
             let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, &Wakes::default())?);
-            println!("{}", row::measure(&store, pending, lanes).await?);
+            let row = row::measure(&store, pending, lanes).await?;
+            println!("{row}");
+            rows.push(row);
             store.close().await;
         }
-        Ok(())
+        let slowest = rows.iter().map(|row| row.p99).max().unwrap_or_default();
+        let what = format!("claim with {} pending in 1, 30 and 10,000 lanes: p99, of that with one", arguments.pending);
+        aims::tell(&[Aim::at_most(what, Unit::Times, 2.0, slowest.as_secs_f64() / rows[0].p99.as_secs_f64())])
     })
 }

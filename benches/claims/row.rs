@@ -1,5 +1,6 @@
 //! One row: claims from a store with so many deliveries pending in so many lanes.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +25,23 @@ pub(crate) fn all(pending: u64) -> [(u64, u64); 4] {
     [(1, 1), (pending, 1), (pending, 30), (pending, 10_000)]
 }
 
+/// How long claims took.
+pub(crate) struct Row {
+    name: String,
+    p50: Duration,
+    pub(crate) p99: Duration,
+    slowest: Duration,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p99, slowest] = [self.p50, self.p99, self.slowest].map(|time| time.as_micros());
+        write!(f, "| {} | {p50} µs | {p99} µs | {slowest} µs |", self.name)
+    }
+}
+
 /// Measures a row on an empty store.
-pub(crate) async fn measure(store: &Arc<dyn Store>, pending: u64, lanes: u64) -> anyhow::Result<String> {
+pub(crate) async fn measure(store: &Arc<dyn Store>, pending: u64, lanes: u64) -> anyhow::Result<Row> {
     let name = match pending {
         1 => "one pending".to_owned(),
         _ => format!("{pending} pending in {lanes} lanes"),
@@ -42,8 +58,8 @@ pub(crate) async fn measure(store: &Arc<dyn Store>, pending: u64, lanes: u64) ->
         took.push(claim(store, now).await?);
     }
     took.sort_unstable();
-    let times = [CLAIMS / 2, CLAIMS * 99 / 100, CLAIMS - 1].map(|at| format!("{} µs", took[at].as_micros()));
-    Ok(format!("| {name} | {} |", times.join(" | ")))
+    let [p50, p99, slowest] = [CLAIMS / 2, CLAIMS * 99 / 100, CLAIMS - 1].map(|at| took[at]);
+    Ok(Row { name, p50, p99, slowest })
 }
 
 /// Plans what is not planned, in lanes by turns.

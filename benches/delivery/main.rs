@@ -4,6 +4,9 @@
 //! `cargo bench --bench delivery` has the rows of the promises: 0.3 of the bare loop; p50 within 5 ms, p99 within 25 ms.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/aims.rs"]
+#[expect(dead_code, reason = "memory is looked at elsewhere")]
+mod aims;
 #[path = "../common/answer.rs"]
 #[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
 mod answer;
@@ -37,6 +40,7 @@ use workhook::clock::Clock;
 use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
+use self::aims::{Aim, Unit};
 use self::bare::{a_second, bare_loop};
 use self::open_loop::{millis, per_mille};
 use self::program::Running;
@@ -76,11 +80,16 @@ fn main() -> anyhow::Result<()> {
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let receiver = Receiver::start().await?;
     println!("| to an HTTP handler | at one time | a second | of the bare loop |\n|---|--:|--:|--:|");
+    let mut aims = Vec::new();
     for concurrency in CONCURRENCIES {
         let bare = bare_loop(&receiver, arguments.events, concurrency).await?;
         println!("| the same client in a bare loop | {concurrency} | {bare:.0} | 1.00 |");
         let delivered = backlog(&receiver, arguments.events, concurrency).await?;
         println!("| workhook, events that wait | {concurrency} | {delivered:.0} | {:.2} |", delivered / bare);
+        let what = format!(
+            "events that wait to an HTTP handler, {concurrency} at one time, of the same client in a bare loop"
+        );
+        aims.push(Aim::at_least(what, Unit::Times, 0.3, delivered / bare));
     }
     println!();
 
@@ -101,7 +110,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let times = [500, 990, 999, 1000].map(|at| millis(per_mille(&took, at)));
     println!("| from acknowledged to the handler's far end | p50 | p99 | p99.9 | slowest |\n|---|--:|--:|--:|--:|");
     println!("| {} a second | {} |", arguments.rate, times.join(" | "));
-    Ok(())
+    for (name, at, most) in [("p50", 500, 5.0), ("p99", 990, 25.0)] {
+        let what = format!("from acknowledged to the handler's far end at {} a second: {name}", arguments.rate);
+        aims.push(Aim::at_most(what, Unit::Milliseconds, most, per_mille(&took, at).as_secs_f64() * 1000.0));
+    }
+    aims::tell(&aims)
 }
 
 fn start(folder: &Path, to: SocketAddr, concurrency: usize) -> anyhow::Result<Running> {

@@ -36,19 +36,21 @@ pub(crate) async fn fill(
 ) -> anyhow::Result<()> {
     let sender = Sender::new()?;
     let whole_ms = days * 24 * 3600 * 1000;
+    let received_at = |n: u64| {
+        let ago = whole_ms - i64::try_from(u128::from(n) * u128::try_from(whole_ms)? / u128::from(events))?;
+        anyhow::Ok(end.checked_sub(ago.milliseconds())?)
+    };
     let mut first = 0;
     while first < events {
-        store_some(store, &sender, first..(first + BATCH).min(events), |n| {
-            let ago = whole_ms - i64::try_from(u128::from(n) * u128::try_from(whole_ms)? / u128::from(events))?;
-            Ok(end.checked_sub(ago.milliseconds())?)
-        })
-        .await?;
+        store_some(store, &sender, first..(first + BATCH).min(events), received_at).await?;
         plan(store, end).await?;
         if first + pending < events {
             settle(store, "crm", end).await?;
             settle(store, "audit", end).await?;
         }
+        // What upkeep does beside it.
         while store.catalogue(256).await? == 256 {}
+        while store.tidy_keys(received_at(first)?).await? {}
         first += BATCH;
         if first % (BATCH * 100) == 0 {
             eprintln!("  {first} of {events} events are there");

@@ -4,6 +4,9 @@
 //! `cargo bench --bench steady -- --events 1000000 --seconds 330` has the rows of the promises.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
+#[path = "../common/aims.rs"]
+#[expect(dead_code, reason = "here all is asked to be at most so much")]
+mod aims;
 #[path = "../common/answer.rs"]
 #[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
 mod answer;
@@ -35,6 +38,7 @@ use workhook::clock::Clock;
 use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
+use self::aims::{Aim, Unit};
 use self::open_loop::{millis, per_mille};
 use self::program::Running;
 
@@ -78,30 +82,63 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         .map(|micros| Duration::from_micros(micros.into()))
         .collect();
     synced.sort_unstable();
-    println!(
-        "The disk: `fdatasync` {} at p50, {} at p99.\n",
-        millis(per_mille(&synced, 500)),
-        millis(per_mille(&synced, 990))
-    );
+    let disk_p99 = per_mille(&synced, 990);
+    println!("The disk: `fdatasync` {} at p50, {} at p99.\n", millis(per_mille(&synced, 500)), millis(disk_p99));
 
     println!(
         "| {} a second | events before | old events removed | start | p50 | p99 | p99.9 | slowest | memory, at most |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|",
         arguments.rate
     );
-    row("an empty store", empty.path(), "off", arguments).await?;
+    let fresh = row("an empty store", empty.path(), "off", arguments).await?;
     eprintln!("storing {} events", arguments.events);
     let end = Clock::system().now().checked_sub(960.hours())?;
     let store = open(full.path())?;
     seed::fill(&store, arguments.events, arguments.pending, 30, end).await?;
     store.close().await;
     drop(store);
-    row("old events, retention off", full.path(), "off", arguments).await?;
-    row("beside retention", full.path(), "30d", arguments).await?;
-    Ok(())
+    let old = row("old events, retention off", full.path(), "off", arguments).await?;
+    let beside = row("beside retention", full.path(), "30d", arguments).await?;
+
+    let Arguments { events, pending, rate, .. } = arguments;
+    let times = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let memory = [&fresh, &old, &beside].map(|row| row.memory_mib).into_iter().fold(0.0, f64::max);
+    let (at_rate, stored) = (format!("acknowledgements at {rate} a second"), format!("with {events} events stored"));
+    aims::tell(&[
+        Aim::at_most(format!("{at_rate}: p99"), Unit::Milliseconds, 5.0, ms(fresh.p99)),
+        Aim::at_most(
+            format!("{at_rate}: p99.9, of the disk's own p99"),
+            Unit::Times,
+            10.0,
+            times(fresh.p999, disk_p99),
+        ),
+        Aim::at_most(
+            format!("{at_rate} {stored}: p99, of that with an empty store"),
+            Unit::Times,
+            1.5,
+            times(old.p99, fresh.p99),
+        ),
+        Aim::at_most(
+            format!("{at_rate} while retention removes old ones: p99, of that without"),
+            Unit::Times,
+            2.0,
+            times(beside.p99, old.p99),
+        ),
+        Aim::at_most(format!("start {stored} and {pending} pending"), Unit::Milliseconds, 500.0, ms(old.started)),
+        Aim::at_most(format!("memory {stored}"), Unit::Mebibytes, 150.0, memory),
+    ])
 }
 
-async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) -> anyhow::Result<()> {
+/// What is aimed at in a row.
+struct Row {
+    started: Duration,
+    p99: Duration,
+    p999: Duration,
+    memory_mib: f64,
+}
+
+async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) -> anyhow::Result<Row> {
     let more = format!(
         "retention = \"{retention}\"\n[[handler]]\nname = \"nobody\"\nkind = \"log\"\nevents = [\"No.Such\"]\n"
     );
@@ -113,7 +150,7 @@ async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) 
     let (started, numbers) = (running.started, Arc::new(AtomicU64::new(before + 1)));
     let acknowledged =
         open_loop::run(running.public()?, seed::TOKEN, arguments.rate, arguments.seconds, &numbers).await?;
-    let memory = process::peak_memory_kib(running.pid())?;
+    let memory_mib = process::peak_memory_kib(running.pid())?.div_ceil(1024);
     drop(running);
     // The events of now are never old enough: what is missing went by its age.
     let store = open(folder)?;
@@ -123,14 +160,10 @@ async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) 
     let removed = (before + sent).saturating_sub(kept);
     let mut took: Vec<Duration> = acknowledged.iter().map(|one| one.took).collect();
     took.sort_unstable();
-    let times = [500, 990, 999, 1000].map(|at| millis(per_mille(&took, at)));
-    println!(
-        "| {name} | {before} | {removed} | {} | {} | {} MiB |",
-        millis(started),
-        times.join(" | "),
-        memory.div_ceil(1024)
-    );
-    Ok(())
+    let [p50, p99, p999, slowest] = [500, 990, 999, 1000].map(|at| per_mille(&took, at));
+    let times = [started, p50, p99, p999, slowest].map(millis).join(" | ");
+    println!("| {name} | {before} | {removed} | {times} | {memory_mib} MiB |");
+    Ok(Row { started, p99, p999, memory_mib: f64::from(u32::try_from(memory_mib)?) })
 }
 
 fn open(folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
