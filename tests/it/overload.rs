@@ -20,8 +20,8 @@ use crate::support::{Post, TOKEN, alone, exchange};
 
 /// How long each sync of the disk takes. With at most 512 requests in a commit, less than 1,024 a second can be stored.
 const SYNC: Duration = Duration::from_millis(500);
-/// How many requests come in a second, whatever becomes of those before; and for how long.
-const RATE: usize = 1600;
+/// How many requests come in a second, whatever becomes of those before: twice as many; and for how long.
+const RATE: usize = 2000;
 const SECONDS: usize = 4;
 /// By when every answer is there, where the machine has time for it.
 const IN_TIME: Duration = Duration::from_millis(2200);
@@ -108,6 +108,7 @@ fn allow_many_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "the figures of docs/reliability.md")]
 async fn at_twice_what_can_be_stored_everyone_is_answered_in_time_and_what_is_stored_is_acknowledged() {
     let _alone = alone().await;
     allow_many_files();
@@ -148,5 +149,11 @@ async fn at_twice_what_can_be_stored_everyone_is_answered_in_time_and_what_is_st
     assert!(lost.is_empty(), "acknowledged and not stored: {lost:?}");
     // Otherwise the store would work for those who were told that it did not.
     let (acknowledged, stored) = (acknowledged.len(), stored.len());
+    let slowest = answers.iter().map(|(_, _, took)| *took).max().unwrap_or_default();
+    eprintln!(
+        "{} requests, the slowest answer after {slowest:?} beside {worst:?} of the machine's; of {stored} stored \
+         {acknowledged} acknowledged",
+        answers.len()
+    );
     assert!(acknowledged * 10 >= stored * 7, "of {stored} that were stored {acknowledged} were acknowledged");
 }
