@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::aims::{Aim, Unit};
+use super::aims::Aim;
 use super::overload::{self, Overloaded};
 use super::run::{DRAIN_MAX, Measured, Plan, Sample, Speed};
 use super::target::Target;
@@ -60,7 +60,7 @@ pub(crate) fn aims(measured: &Measured) -> Vec<Aim> {
     let mut of = |what: &str, least: f64, target: Target, other: Target| {
         if let (Some(one), Some(other)) = (speed(target), speed(other)) {
             let what = format!("acknowledgements, {AIMED_AT} connections, {what}");
-            aims.push(Aim::at_least(what, Unit::Times, least, one / other));
+            aims.push(Aim::at_least(what, least, one / other));
         }
     };
     of("of bare axum", 0.4, Target::Acknowledging, Target::Bare);
@@ -69,22 +69,11 @@ pub(crate) fn aims(measured: &Measured) -> Vec<Aim> {
     let overloaded = OverloadRow::of(measured);
     let workhooks = measured.samples.iter().filter(|sample| sample.target.is_workhook());
     let most = workhooks.map(|sample| sample.peak_memory_kib).chain([overloaded.memory_kib]).max().unwrap_or_default();
-    let mebibytes = |kib: u64| f64::from(u32::try_from(kib.div_ceil(1024)).unwrap_or(u32::MAX));
     aims.extend([
-        Aim::at_most(
-            "twice what it can take: slowest answer",
-            Unit::Milliseconds,
-            2200.0,
-            overloaded.slowest.as_secs_f64() * 1000.0,
-        ),
-        Aim::at_least(
-            "twice what it can take: stored a second, of what it takes",
-            Unit::Times,
-            0.9,
-            overloaded.of_capacity,
-        ),
-        Aim::at_most("memory, idle", Unit::Mebibytes, 20.0, mebibytes(idle(measured))),
-        Aim::at_most("memory under each of these loads", Unit::Mebibytes, 150.0, mebibytes(most)),
+        Aim::within("twice what it can take: slowest answer", Duration::from_millis(2200), overloaded.slowest),
+        Aim::at_least("twice what it can take: stored a second, of what it takes", 0.9, overloaded.of_capacity),
+        Aim::fits("memory, idle", 20, idle(measured)),
+        Aim::fits("memory under each of these loads", 150, most),
     ]);
     aims
 }

@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::time::Duration;
 use std::{env, fmt};
 
 use anyhow::Context;
@@ -10,65 +11,58 @@ use anyhow::Context;
 /// The variable that names the file. Without it nothing is written.
 const FILE: &str = "WORKHOOK_BENCH_AIMS";
 
-/// What a number counts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Unit {
-    /// How many times something else.
-    Times,
-    Milliseconds,
-    Mebibytes,
-}
-
-/// One number, and what is asked of it.
+/// One number, what is asked of it, and whether it holds.
 #[derive(Debug)]
 pub(crate) struct Aim {
     what: String,
-    unit: Unit,
-    asked: Asked,
-    measured: f64,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Asked {
-    AtLeast(f64),
-    AtMost(f64),
+    asked: String,
+    measured: String,
+    holds: bool,
 }
 
 impl Aim {
-    pub(crate) fn at_least(what: impl Into<String>, unit: Unit, least: f64, measured: f64) -> Aim {
-        Aim { what: what.into(), unit, asked: Asked::AtLeast(least), measured }
-    }
-
-    pub(crate) fn at_most(what: impl Into<String>, unit: Unit, most: f64, measured: f64) -> Aim {
-        Aim { what: what.into(), unit, asked: Asked::AtMost(most), measured }
-    }
-
-    fn holds(&self) -> bool {
-        match self.asked {
-            Asked::AtLeast(least) => self.measured >= least,
-            Asked::AtMost(most) => self.measured <= most,
+    /// How many times something else it is, at the least.
+    pub(crate) fn at_least(what: impl Into<String>, least: f64, times: f64) -> Aim {
+        Aim {
+            what: what.into(),
+            asked: format!("at least {least:.2} ×"),
+            measured: format!("{times:.2} ×"),
+            holds: times >= least,
         }
     }
-}
 
-impl Unit {
-    fn of(self, number: f64) -> String {
-        match self {
-            Unit::Times => format!("{number:.2} ×"),
-            Unit::Milliseconds => format!("{number:.2} ms"),
-            Unit::Mebibytes => format!("{number:.0} MiB"),
+    /// How many times something else it is, at the most.
+    pub(crate) fn at_most(what: impl Into<String>, most: f64, times: f64) -> Aim {
+        Aim {
+            what: what.into(),
+            asked: format!("at most {most:.2} ×"),
+            measured: format!("{times:.2} ×"),
+            holds: times <= most,
+        }
+    }
+
+    /// How long it takes, at the most.
+    pub(crate) fn within(what: impl Into<String>, most: Duration, took: Duration) -> Aim {
+        let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1000.0);
+        Aim { what: what.into(), asked: format!("at most {}", ms(most)), measured: ms(took), holds: took <= most }
+    }
+
+    /// How much memory it has, at the most.
+    pub(crate) fn fits(what: impl Into<String>, most_mib: u64, kib: u64) -> Aim {
+        let mib = kib.div_ceil(1024);
+        Aim {
+            what: what.into(),
+            asked: format!("at most {most_mib} MiB"),
+            measured: format!("{mib} MiB"),
+            holds: mib <= most_mib,
         }
     }
 }
 
 impl fmt::Display for Aim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let asked = match self.asked {
-            Asked::AtLeast(least) => format!("at least {}", self.unit.of(least)),
-            Asked::AtMost(most) => format!("at most {}", self.unit.of(most)),
-        };
-        let (measured, holds) = (self.unit.of(self.measured), if self.holds() { "yes" } else { "**no**" });
-        write!(f, "| {} | {asked} | {measured} | {holds} |", self.what)
+        let Aim { what, asked, measured, holds } = self;
+        write!(f, "| {what} | {asked} | {measured} | {} |", if *holds { "yes" } else { "**no**" })
     }
 }
 

@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
 #[path = "../common/aims.rs"]
-#[expect(dead_code, reason = "memory is looked at elsewhere")]
+#[expect(dead_code, reason = "numbers of other kinds are aimed at elsewhere")]
 mod aims;
 #[path = "../common/answer.rs"]
 #[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
@@ -40,7 +40,7 @@ use workhook::clock::Clock;
 use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
-use self::aims::{Aim, Unit};
+use self::aims::Aim;
 use self::bare::{a_second, bare_loop};
 use self::open_loop::{millis, per_mille};
 use self::program::Running;
@@ -89,7 +89,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         let what = format!(
             "events that wait to an HTTP handler, {concurrency} at one time, of the same client in a bare loop"
         );
-        aims.push(Aim::at_least(what, Unit::Times, 0.3, delivered / bare));
+        aims.push(Aim::at_least(what, 0.3, delivered / bare));
     }
     println!();
 
@@ -110,9 +110,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let times = [500, 990, 999, 1000].map(|at| millis(per_mille(&took, at)));
     println!("| from acknowledged to the handler's far end | p50 | p99 | p99.9 | slowest |\n|---|--:|--:|--:|--:|");
     println!("| {} a second | {} |", arguments.rate, times.join(" | "));
-    for (name, at, most) in [("p50", 500, 5.0), ("p99", 990, 25.0)] {
+    for (name, at, most) in [("p50", 500, 5), ("p99", 990, 25)] {
         let what = format!("from acknowledged to the handler's far end at {} a second: {name}", arguments.rate);
-        aims.push(Aim::at_most(what, Unit::Milliseconds, most, per_mille(&took, at).as_secs_f64() * 1000.0));
+        aims.push(Aim::within(what, Duration::from_millis(most), per_mille(&took, at)));
     }
     aims::tell(&aims)
 }

@@ -1,11 +1,11 @@
 //! How late acknowledgements are at a steady rate, in one run: with an empty store, with many old events, and while
 //! retention runs through these; and how long the program takes to start with them.
 //!
-//! `cargo bench --bench steady -- --events 1000000 --seconds 330` has the rows of the promises.
+//! `benches/run steady --events 1000000 --pending 100000 --seconds 30` has the rows of the promises.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table and the progress are what it is for")]
 
 #[path = "../common/aims.rs"]
-#[expect(dead_code, reason = "here all is asked to be at most so much")]
+#[expect(dead_code, reason = "numbers of other kinds are aimed at elsewhere")]
 mod aims;
 #[path = "../common/answer.rs"]
 #[expect(dead_code, reason = "whether a refusal ends the connection is asked elsewhere")]
@@ -38,7 +38,7 @@ use workhook::clock::Clock;
 use workhook::store::{SqliteSettings, SqliteStore, Store};
 use workhook::wake::Wakes;
 
-use self::aims::{Aim, Unit};
+use self::aims::Aim;
 use self::open_loop::{millis, per_mille};
 use self::program::Running;
 
@@ -102,31 +102,19 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
 
     let Arguments { events, pending, rate, .. } = arguments;
     let times = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
-    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    let memory = [&fresh, &old, &beside].map(|row| row.memory_mib).into_iter().fold(0.0, f64::max);
+    let memory_kib = fresh.memory_kib.max(old.memory_kib).max(beside.memory_kib);
     let (at_rate, stored) = (format!("acknowledgements at {rate} a second"), format!("with {events} events stored"));
     aims::tell(&[
-        Aim::at_most(format!("{at_rate}: p99"), Unit::Milliseconds, 5.0, ms(fresh.p99)),
-        Aim::at_most(
-            format!("{at_rate}: p99.9, of the disk's own p99"),
-            Unit::Times,
-            10.0,
-            times(fresh.p999, disk_p99),
-        ),
-        Aim::at_most(
-            format!("{at_rate} {stored}: p99, of that with an empty store"),
-            Unit::Times,
-            1.5,
-            times(old.p99, fresh.p99),
-        ),
+        Aim::within(format!("{at_rate}: p99"), Duration::from_millis(5), fresh.p99),
+        Aim::at_most(format!("{at_rate}: p99.9, of the disk's own p99"), 10.0, times(fresh.p999, disk_p99)),
+        Aim::at_most(format!("{at_rate} {stored}: p99, of that with an empty store"), 1.5, times(old.p99, fresh.p99)),
         Aim::at_most(
             format!("{at_rate} while retention removes old ones: p99, of that without"),
-            Unit::Times,
             2.0,
             times(beside.p99, old.p99),
         ),
-        Aim::at_most(format!("start {stored} and {pending} pending"), Unit::Milliseconds, 500.0, ms(old.started)),
-        Aim::at_most(format!("memory {stored}"), Unit::Mebibytes, 150.0, memory),
+        Aim::within(format!("start {stored} and {pending} pending"), Duration::from_millis(500), old.started),
+        Aim::fits(format!("memory {stored}"), 150, memory_kib),
     ])
 }
 
@@ -135,7 +123,7 @@ struct Row {
     started: Duration,
     p99: Duration,
     p999: Duration,
-    memory_mib: f64,
+    memory_kib: u64,
 }
 
 async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) -> anyhow::Result<Row> {
@@ -150,7 +138,7 @@ async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) 
     let (started, numbers) = (running.started, Arc::new(AtomicU64::new(before + 1)));
     let acknowledged =
         open_loop::run(running.public()?, seed::TOKEN, arguments.rate, arguments.seconds, &numbers).await?;
-    let memory_mib = process::peak_memory_kib(running.pid())?.div_ceil(1024);
+    let memory_kib = process::peak_memory_kib(running.pid())?;
     drop(running);
     // The events of now are never old enough: what is missing went by its age.
     let store = open(folder)?;
@@ -162,8 +150,8 @@ async fn row(name: &str, folder: &Path, retention: &str, arguments: &Arguments) 
     took.sort_unstable();
     let [p50, p99, p999, slowest] = [500, 990, 999, 1000].map(|at| per_mille(&took, at));
     let times = [started, p50, p99, p999, slowest].map(millis).join(" | ");
-    println!("| {name} | {before} | {removed} | {times} | {memory_mib} MiB |");
-    Ok(Row { started, p99, p999, memory_mib: f64::from(u32::try_from(memory_mib)?) })
+    println!("| {name} | {before} | {removed} | {times} | {} MiB |", memory_kib.div_ceil(1024));
+    Ok(Row { started, p99, p999, memory_kib })
 }
 
 fn open(folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
